@@ -1,0 +1,239 @@
+/**
+ * What a runtime asks of a dispatcher, be it in the same process or behind HTTP. All calls are durable before they
+ * answer, except `heartbeat` and `started` updates, which are kept in memory.
+ *
+ * Ranges are addressed by `rangeIndex`: the 0-based place of a range in its task (files in task order, positions in
+ * file order). The printed `eventRangeID` is made of the same facts: see `core/ids.ts`.
+ */
+import type { FormatName } from './file-index.ts';
+import type { Guid } from './ids.ts';
+import type { FailureCause } from './states.ts';
+
+/** An input file as the dispatcher knows it. */
+export interface TaskFile {
+  /** 0-based place in the task's list; `fileID` of an eventRangeID is this plus one */
+  readonly fileIndex: number;
+  readonly guid: Guid;
+  readonly lfn: string;
+  readonly format: FormatName;
+  /** events in the file */
+  readonly eventCount: number;
+  /** chosen positions as inclusive 1-based intervals, sorted, disjoint; all events when absent */
+  readonly selection?: readonly (readonly [first: number, last: number])[];
+}
+
+/** A range in the hands of a consumer. */
+export interface LeasedRange {
+  readonly rangeIndex: number;
+  readonly fileIndex: number;
+  /** 1-based, both ends included */
+  readonly startEvent: number;
+  readonly lastEvent: number;
+  /** counts hand-outs from 1 */
+  readonly attemptNr: number;
+  /** executions of it that ended badly so far; a range of several events is split the last time */
+  readonly failures: number;
+}
+
+/** One output of one finished range: which bytes of which unmerged file belong to it. */
+export interface OutputRecord {
+  readonly stream: string;
+  /** path below the aggregation point */
+  readonly file: string;
+  /** half-open range in that file; the whole file when the file holds this range only */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** CRC-32 (zlib's) of those bytes */
+  readonly crc32: number;
+  /** records (events) in those bytes */
+  readonly recordCount: number;
+}
+
+/** Why a range failed: bounded text, kept in the store while the range is not finished. */
+export interface Failure {
+  readonly cause: FailureCause;
+  /** one line */
+  readonly message: string;
+  /** the payload's last log lines and, for a child, its stderr */
+  readonly logTail: readonly string[];
+  readonly stack?: string;
+  readonly signal?: string;
+  readonly childExitCode?: number;
+  /** position of the event in a range of several, 1-based in the file */
+  readonly position?: number;
+}
+
+export type RangeUpdate =
+  | { readonly kind: 'started'; readonly rangeIndex: number; readonly attemptNr: number }
+  | {
+      readonly kind: 'finished';
+      readonly rangeIndex: number;
+      readonly attemptNr: number;
+      readonly outputs: readonly OutputRecord[];
+      /** time in `execute` */
+      readonly wallMs: number;
+      readonly cpuMs: number;
+    }
+  | { readonly kind: 'failed'; readonly rangeIndex: number; readonly attemptNr: number; readonly failure: Failure };
+
+/**
+ * - `accepted`: recorded, durably
+ * - `duplicate`: this very attempt was already recorded as finished; nothing changed, the output stays
+ * - `stale`: a later attempt exists or the range is no longer open: the sender removes its files
+ */
+export type UpdateOutcome = 'accepted' | 'duplicate' | 'stale';
+
+export interface Job {
+  readonly taskID: number;
+  /** PandaID */
+  readonly jobID: number;
+  readonly kind: 'process';
+}
+
+export interface ConsumerIdentity {
+  /** chosen by the consumer, unique per start */
+  readonly consumerID: string;
+  readonly host: string;
+  readonly pid: number;
+}
+
+export interface HeartbeatAnswer {
+  /** `stop`: the job was cancelled; give everything back and leave */
+  readonly command: 'continue' | 'stop';
+}
+
+export interface DispatcherApi {
+  /** The next job with ready ranges, highest priority first; undefined when there is none. */
+  getJob(request: { readonly consumer: ConsumerIdentity; readonly taskID?: number }): Promise<Job | undefined>;
+  /**
+   * Up to `rangeCount` ranges (capped by `RANGES_PER_REQUEST_MAX`): returned ranges first, then in file order.
+   * An empty answer says that nothing is ready now.
+   */
+  getEventRanges(request: {
+    readonly consumerID: string;
+    readonly jobID: number;
+    readonly rangeCount: number;
+  }): Promise<readonly LeasedRange[]>;
+  /** One outcome per update, in order. */
+  updateEventRanges(request: {
+    readonly consumerID: string;
+    readonly jobID: number;
+    readonly updates: readonly RangeUpdate[];
+  }): Promise<readonly UpdateOutcome[]>;
+  heartbeat(request: { readonly consumerID: string }): Promise<HeartbeatAnswer>;
+  /** Gives ranges back without cost. Unknown or stale ones are ignored. */
+  release(request: {
+    readonly consumerID: string;
+    readonly jobID: number;
+    readonly ranges: readonly { readonly rangeIndex: number; readonly attemptNr: number }[];
+  }): Promise<void>;
+  /** The consumer leaves: what it still holds is given back without cost. */
+  leave(request: { readonly consumerID: string }): Promise<void>;
+}
+
+// --- merging ---------------------------------------------------------------------------------------------------------
+
+/** What stands at one place of an output: the outputs of a range, or the reason why there are none. */
+export type MergeItem =
+  | {
+      readonly kind: 'finished';
+      readonly rangeIndex: number;
+      readonly fileIndex: number;
+      readonly startEvent: number;
+      readonly lastEvent: number;
+      readonly outputs: readonly OutputRecord[];
+    }
+  | {
+      /** fatal, cancelled or discarded: the output goes on without it */
+      readonly kind: 'missing';
+      readonly rangeIndex: number;
+      readonly fileIndex: number;
+      readonly startEvent: number;
+      readonly lastEvent: number;
+    };
+
+/** How far the merged file of one stream has grown, durably. */
+export interface StreamProgress {
+  readonly stream: string;
+  /** bytes of the growing file that count; anything beyond is cut off before appending */
+  readonly offsetBytes: number;
+  /** records (events) in them */
+  readonly recordCount: number;
+  /** opaque to the dispatcher: what the merger needs to go on (header in force, metadata sums) */
+  readonly state: Uint8Array;
+}
+
+/** Where in a merged file a missing range would have stood, so that it can be put in when it is made after all. */
+export interface MergeGap {
+  readonly rangeIndex: number;
+  readonly stream: string;
+  readonly offsetBytes: number;
+}
+
+/** A finished merged file. */
+export interface MergedFile {
+  readonly stream: string;
+  /** path below OUT */
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly recordCount: number;
+}
+
+/**
+ * The next stretch of one output (a contiguous run of ranges of one task that becomes one merged file per stream):
+ * all items are terminal and directly follow what has been merged already.
+ */
+export interface MergeJob {
+  readonly taskID: number;
+  /** 0-based place of the output in its task */
+  readonly outputIndex: number;
+  /** ranges of the whole output: [firstRange, firstRange + rangeCount) */
+  readonly firstRange: number;
+  readonly rangeCount: number;
+  readonly items: readonly MergeItem[];
+  readonly progress: readonly StreamProgress[];
+  /** true when these items are the last of the output: it is to be completed */
+  readonly last: boolean;
+  /**
+   * set when the output was complete before and ranges missing then have been made since: the old files are rewritten
+   * with the items put in at these gaps
+   */
+  readonly amend?: { readonly files: readonly MergedFile[]; readonly gaps: readonly MergeGap[] };
+}
+
+export interface MergeApi {
+  /**
+   * A stretch that is worth merging now: at least `rangeCountMin` items, or any that complete their output.
+   * At most `rangeCountMax` items. Undefined when there is none. A job not committed is offered again.
+   */
+  nextMergeJob(request: {
+    readonly taskID: number;
+    readonly rangeCountMin: number;
+    readonly rangeCountMax: number;
+    /** outputs being worked on: not offered */
+    readonly busyOutputs: readonly number[];
+  }): MergeJob | undefined;
+  /**
+   * Records, durably and in one transaction: the items up to `throughRange` (inclusive) are merged, their output
+   * records are dropped, the streams have grown to `progress`. With `completed`, the output is done.
+   * Only after this answers may the unmerged files be removed.
+   */
+  commitMerge(request: {
+    readonly taskID: number;
+    readonly outputIndex: number;
+    readonly throughRange: number;
+    readonly progress: readonly StreamProgress[];
+    readonly gaps: readonly MergeGap[];
+    readonly completed?: readonly MergedFile[];
+  }): Promise<void>;
+  /**
+   * Outputs of these ranges are missing or altered: `finished` becomes `corrupted` and is handed out again. Counted
+   * per output; over the limit the ranges become `fatal` with cause `merge-failed`.
+   */
+  failMerge(request: {
+    readonly taskID: number;
+    readonly outputIndex: number;
+    readonly damaged: readonly { readonly rangeIndex: number; readonly message: string }[];
+  }): Promise<void>;
+}

@@ -1,0 +1,50 @@
+/**
+ * Every bound of granule: unit in the name, reason in the comment. Nothing else in the source holds a bare limit.
+ * Relations between limits are asserted at the end of the file, at load.
+ */
+import { assert } from './assert.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+// --- input and formats
+/** What a format may look at to recognise a file: enough for a comment block before the first keyword. */
+export const RECOGNISE_BYTES_MAX = 64 * KiB;
+/** Read size while indexing: large enough that syscalls do not matter, small enough for the cache. */
+export const INDEX_READ_BYTES = 1 * MiB;
+/** One event's bytes; more is refused at indexing, since an event is held in memory whole. */
+export const EVENT_BYTES_MAX = 512 * MiB;
+/** Run information (header, weight names) that precedes events; held in memory by each worker. */
+export const RUN_HEADER_BYTES_MAX = 64 * MiB;
+
+// --- dispatcher
+/** Ranges handed out by one request; PanDA's clients were seen asking for 737 136. */
+export const RANGES_PER_REQUEST_MAX = 10_000;
+/** Updates accepted in one request. */
+export const UPDATES_PER_REQUEST_MAX = 10_000;
+
+// --- runtime
+/** Worker threads of one node. */
+export const WORKERS_MAX = 256;
+/** Tokens a worker may hold beside the one it executes. */
+export const CREDIT_MAX = 128;
+/** Messages queued on a channel before `send` waits. */
+export const CHANNEL_HIGH_WATER_MARK = 4096;
+/** Output of one event on one stream, unless told otherwise. */
+export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
+/** Finished but not yet merged files on disk; beyond it no new ranges are handed out. */
+export const UNMERGED_FILES_MAX = 8192;
+/** Files in one folder of the aggregation point: a shard. */
+export const SHARD_RANGES = 1024;
+/** Log lines of a payload kept per event, for the report of a failure. */
+export const LOG_TAIL_LINES = 40;
+/** Length of one kept log line. */
+export const LOG_LINE_CHARS_MAX = 2000;
+
+// --- merging
+
+// --- remote input
+
+// --- relations
+assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message under way');
+assert(UNMERGED_FILES_MAX >= 2 * SHARD_RANGES, 'merging must be able to lag behind by a shard');

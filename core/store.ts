@@ -1,0 +1,41 @@
+/**
+ * The only door to LMDB. The event table, the event index and the disk cache open their environments here, so that
+ * durability options stand in one place.
+ *
+ * `flushed` is the moment of durability: a put's promise says "visible", not "on disk". Nothing is acknowledged
+ * to anybody before {@link Store.flushed} has resolved after it.
+ */
+import { type Database, open, type RootDatabase } from 'lmdb';
+
+export type StoreKey = string | number | (string | number)[];
+
+export interface StoreOptions {
+  /** folder (created) or single file of the environment */
+  readonly path: string;
+  /** open without the right to write: for `status` and `events` while another process runs */
+  readonly readOnly: boolean;
+  /** upper bound of the environment; address space, not disk */
+  readonly mapSizeBytes: number;
+  /** named databases at most */
+  readonly databasesMax: number;
+}
+
+export type { Database, RootDatabase };
+
+/** Opens an environment with granule's durability rules. Throws what LMDB throws; callers add what was being opened. */
+export function openStore(options: StoreOptions): RootDatabase<unknown, StoreKey> {
+  return open<unknown, StoreKey>({
+    path: options.path,
+    readOnly: options.readOnly,
+    mapSize: options.mapSizeBytes,
+    maxDbs: options.databasesMax,
+    encoding: 'binary',
+    keyEncoding: 'ordered-binary',
+    noSubdir: false,
+    overlappingSync: process.platform !== 'win32',
+    compression: false,
+    cache: false,
+    eventTurnBatching: true,
+    commitDelay: 0,
+  });
+}

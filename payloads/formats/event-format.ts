@@ -1,0 +1,116 @@
+/**
+ * What a format is: a plug-in of a few functions. Reading (recognise, index, decode) and writing (single-event files
+ * that a merge can join) are two halves; a format may have only one of them.
+ *
+ * A format is pure: it never opens files or sockets, so that the same code indexes a local file, a gzip stream and an
+ * HTTP body.
+ */
+import type { FormatName } from '../../core/file-index.ts';
+
+// --- reading ---------------------------------------------------------------------------------------------------------
+
+/** Receives what an indexer finds, in file order. Offsets count inflated bytes from the start of the file. */
+export interface IndexSink {
+  /** @param eventNumber as the file says, or NaN; @param runNumber likewise */
+  event(offsetBytes: number, lengthBytes: number, eventNumber: number, runNumber: number): void;
+  /** Run information that holds from the next event on. */
+  runSegment(offsetBytes: number, lengthBytes: number): void;
+}
+
+/**
+ * Finds events without decoding them. `push` takes consecutive pieces of the file; the bytes are only valid during the
+ * call. `end` throws `INPUT_TRUNCATED` when the file stops early. Either throws `INPUT_MALFORMED` with `details`
+ * `{ offsetBytes, position }`.
+ */
+export interface Indexer {
+  push(chunk: Uint8Array): void;
+  end(): void;
+}
+
+export interface InputFormat {
+  readonly name: FormatName;
+  /** @param head the first bytes of the (inflated) file, at most `RECOGNISE_BYTES_MAX` */
+  recognise(head: Uint8Array): boolean;
+  createIndexer(sink: IndexSink): Indexer;
+  /**
+   * The event as the payload's `event.decode()` returns it.
+   *
+   * @param bytes the event's bytes, as indexed
+   * @param runHeader the run segment in force, empty when there is none
+   * @throws INPUT_MALFORMED
+   */
+  decode(bytes: Uint8Array, runHeader: Uint8Array): unknown;
+}
+
+// --- writing ---------------------------------------------------------------------------------------------------------
+
+export const OUTPUT_FORMAT_NAMES = ['ndjson', 'gev', 'hepmc3', 'hepmc2', 'lhe', 'bytes'] as const;
+export type OutputFormatName = (typeof OUTPUT_FORMAT_NAMES)[number];
+
+/** What stands around the records of one single-event file. Known before the first record is written. */
+export interface OutputContext {
+  readonly stream: string;
+  /** run segment in force for the event that is written */
+  readonly runHeader: Uint8Array;
+  /** format of the input event */
+  readonly inputFormat: FormatName;
+}
+
+/** Metadata of a stretch of events: what a worker knows of its file, and what merging sums and unites. */
+export interface EventStreamInfo {
+  readonly eventCount: number;
+  /** sorted, without repetition */
+  readonly runNumbers: readonly number[];
+  /** for instance `simulation`, from the payload; sorted, without repetition */
+  readonly eventTypes: readonly string[];
+  /** name and version of what made it; sorted, without repetition */
+  readonly processingTags: readonly string[];
+  /** intervals of validity a payload added: sorted by key, then first; united where they touch and are equal */
+  readonly intervalsOfValidity: readonly {
+    readonly key: string;
+    readonly firstRun: number;
+    readonly lastRun: number;
+    readonly value: string;
+  }[];
+}
+
+/** The parts of one complete unmerged file. All views into the given bytes. */
+export interface SplitOutput {
+  /** what precedes the records; two files with equal headers are joined body to body */
+  readonly header: Uint8Array;
+  readonly body: Uint8Array;
+  readonly recordCount: number;
+  /** absent for formats that carry no metadata */
+  readonly info?: EventStreamInfo;
+}
+
+/** What a merge keeps between stretches; `encodeState` and `decodeState` carry it through the store. */
+export interface OutputFormat {
+  readonly name: OutputFormatName;
+  /** with the dot: `.ndjson` */
+  readonly fileExtension: string;
+  /** The whole of a single-event file before its first record. */
+  begin(context: OutputContext): Uint8Array;
+  /** One record. Throws `PAYLOAD_OUTPUT_INVALID` for a value that the format cannot hold. */
+  encode(value: unknown, meta: { readonly position: number; readonly eventNumber: number }): Uint8Array;
+  /** The whole of a single-event file after its last record. */
+  end(info: EventStreamInfo): Uint8Array;
+  /** Takes a complete single-event file (or slice) apart. Throws `OUTPUT_DAMAGED`. */
+  split(file: Uint8Array): SplitOutput;
+  /** Decodes and writes the body again (slow merge). Throws `OUTPUT_DAMAGED`. */
+  rewrite(body: Uint8Array): Uint8Array;
+  /** Begins a writer of merged files. */
+  createJoiner(state: Uint8Array | undefined): OutputJoiner;
+}
+
+/**
+ * Joins bodies into one merged file. The caller appends what the joiner returns, in order, and stores `state()` with
+ * the file's length whenever it commits; a joiner made from that state goes on exactly there.
+ */
+export interface OutputJoiner {
+  /** Bytes to append for one split file: headers where they change, then the body. */
+  append(part: SplitOutput, offsetBytes: number): readonly Uint8Array[];
+  /** Bytes that complete the file: trailers, footer index. A file without records is valid too. */
+  finish(offsetBytes: number): Uint8Array;
+  state(): Uint8Array;
+}

@@ -1,0 +1,128 @@
+/**
+ * The payload contract: what a user's module exports. Also the package's door `granule/payload`.
+ *
+ * ```ts
+ * import { definePayload } from 'granule/payload';
+ *
+ * export default definePayload({
+ *   name: 'count-bytes',
+ *   outputs: { COUNT: { format: 'ndjson' } },
+ *   execute(event, context) {
+ *     context.output('COUNT').write({ position: event.position, sizeBytes: event.bytes.length });
+ *   },
+ * });
+ * ```
+ *
+ * Life of a payload (Gaudi's words): `prepare` once per run in a thread of its own; then in each worker `initialize`,
+ * `execute` per event, `finalize`. Workers share nothing but what `prepare` returns.
+ */
+import type { ZodType } from 'zod';
+import type { FormatName } from '../core/file-index.ts';
+import type { Random } from '../core/random.ts';
+import type { OutputFormatName } from './formats/event-format.ts';
+
+export type { Random } from '../core/random.ts';
+export type { OutputFormatName } from './formats/event-format.ts';
+
+export interface OutputDeclaration {
+  /** `as-input`: the format of the event that is processed (its bytes are written unchanged) */
+  readonly format: OutputFormatName | 'as-input';
+}
+
+/** Lines written here go to the worker's log file; the last ones of an event are kept with its failure. */
+export interface PayloadLog {
+  debug(message: string, fields?: object): void;
+  info(message: string, fields?: object): void;
+  warn(message: string, fields?: object): void;
+  error(message: string, fields?: object): void;
+}
+
+/** One event. `bytes` are the payload's to read until `execute` has returned or resolved; copy what you keep. */
+export interface PayloadEvent<Decoded = unknown> {
+  readonly guid: string;
+  readonly lfn: string;
+  /** 1-based place in the file */
+  readonly position: number;
+  /** event number as the file says, NaN when it says none */
+  readonly eventNumber: number;
+  /** run number as the file says, NaN when it says none */
+  readonly runNumber: number;
+  readonly format: FormatName;
+  readonly bytes: Uint8Array;
+  /** run information in force (listing header, weight names, `<init>` block); empty when there is none */
+  readonly runHeader: Uint8Array;
+  /** Decodes on the first call. Throws INPUT_MALFORMED. */
+  decode(): Decoded;
+}
+
+export interface OutputStream {
+  /**
+   * Appends one record. `ndjson`: any JSON value; `gev`: anything msgpack holds; `hepmc3`, `hepmc2`, `lhe`, `bytes`
+   * and `as-input`: a `Uint8Array` (for event listings one event's bytes, from its first line on).
+   */
+  write(value: unknown): void;
+  /** Run numbers for which `value` holds (both ends included); united by the merge. */
+  addIntervalOfValidity(key: string, firstRun: number, lastRun: number, value: string): void;
+}
+
+export interface PrepareContext<Options> {
+  readonly options: Options;
+  readonly taskSeed: number;
+  readonly signal: AbortSignal;
+  readonly log: PayloadLog;
+}
+
+export interface WorkerContext<Options, Shared> {
+  readonly options: Options;
+  /** what `prepare` returned: SharedArrayBuffers are shared, everything else is this worker's copy */
+  readonly shared: Shared;
+  /** 0-based */
+  readonly workerIndex: number;
+  /** a folder of this worker's own, emptied when the run ends */
+  readonly folder: string;
+  readonly log: PayloadLog;
+}
+
+export interface EventContext<Options, Shared> extends WorkerContext<Options, Shared> {
+  /** depends on the task's seed and the event only; a safe integer */
+  readonly seed: number;
+  /** seeded with `seed`; made at the first use */
+  readonly random: Random;
+  /** aborted at the time-out of the event and when the run is forced to stop */
+  readonly signal: AbortSignal;
+  /** Throws for a stream that `outputs` does not name. Not to be used after `execute` has returned or resolved. */
+  output(stream: string): OutputStream;
+}
+
+/** Incidents (Gaudi's): optional hooks, called in the worker at the moments their names say. */
+export interface IncidentHooks<Options, Shared> {
+  beginInputFile?(file: { readonly guid: string; readonly lfn: string }, context: WorkerContext<Options, Shared>): void;
+  endInputFile?(file: { readonly guid: string; readonly lfn: string }, context: WorkerContext<Options, Shared>): void;
+  nextEventRange?(eventRangeID: string, context: WorkerContext<Options, Shared>): void;
+  beginRun?(runNumber: number, context: WorkerContext<Options, Shared>): void;
+  endRun?(runNumber: number, context: WorkerContext<Options, Shared>): void;
+  beginEvent?(event: PayloadEvent, context: EventContext<Options, Shared>): void;
+  endEvent?(event: PayloadEvent, context: EventContext<Options, Shared>): void;
+}
+
+export interface PayloadDefinition<Options = unknown, Shared = unknown, Decoded = unknown>
+  extends IncidentHooks<Options, Shared> {
+  /** shown in tables and kept in the manifest: letters, digits, `-`, `_`, `.` */
+  readonly name: string;
+  readonly version?: string;
+  /** streams by name: upper-case letters, digits, `_` */
+  readonly outputs: Readonly<Record<string, OutputDeclaration>>;
+  /** zod schema of the options, or a function that loads it (which keeps zod out of the workers) */
+  readonly options?: ZodType<Options> | (() => Promise<ZodType<Options>>);
+  prepare?(context: PrepareContext<Options>): Shared | Promise<Shared>;
+  initialize?(context: WorkerContext<Options, Shared>): void | Promise<void>;
+  execute(event: PayloadEvent<Decoded>, context: EventContext<Options, Shared>): void | Promise<void>;
+  finalize?(context: WorkerContext<Options, Shared>): void | Promise<void>;
+}
+
+/** Gives a payload module its types; returns its argument. */
+export function definePayload<Options = Record<string, never>, Shared = undefined, Decoded = unknown>(
+  definition: PayloadDefinition<Options, Shared, Decoded>,
+): PayloadDefinition<Options, Shared, Decoded> {
+  return definition;
+}
