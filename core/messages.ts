@@ -1,0 +1,187 @@
+/**
+ * Every message that crosses a channel between the threads (or processes) of a node, in the order of the flow:
+ * pilot → token extractor → token scatterer → worker → token scatterer. Tagged by `kind`.
+ */
+import type { Failure, LeasedRange, OutputRecord } from './dispatcher-api.ts';
+import type { SerialisedError } from './errors.ts';
+import type { FileRecord, FormatName, RunSegment } from './file-index.ts';
+import type { LogLevel } from './log.ts';
+
+// --- pilot → token extractor -----------------------------------------------------------------------------------------
+
+/** A file that ranges will name by its `fileIndex` from now on. */
+export interface ExtractFile {
+  readonly kind: 'extract-file';
+  readonly fileIndex: number;
+  readonly record: FileRecord;
+  /** physical places: a path, or URLs of replicas */
+  readonly places: readonly string[];
+}
+
+export interface ExtractRanges {
+  readonly kind: 'extract-ranges';
+  readonly ranges: readonly LeasedRange[];
+}
+
+export interface EndOfRanges {
+  readonly kind: 'end';
+}
+
+export type ToExtractor = ExtractFile | ExtractRanges | EndOfRanges;
+
+// --- token extractor → token scatterer -------------------------------------------------------------------------------
+
+/**
+ * A range and where its events lie. Byte offsets are those of the (inflated) file.
+ */
+export interface RangeToken {
+  readonly rangeIndex: number;
+  readonly attemptNr: number;
+  readonly fileIndex: number;
+  /** 1-based, both ends included */
+  readonly startEvent: number;
+  readonly lastEvent: number;
+  readonly failures: number;
+  /** half-open range from the first byte of the first event to the end of the last */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  /** of each event in a range of several: offset relative to `offsetBytes` and length, alternating; null for one event */
+  readonly cuts: readonly number[] | null;
+  /** which frame of the message holds the bytes; -1 when the worker reads them itself */
+  readonly frame: number;
+}
+
+/** What a worker must know of a file before its first token. */
+export interface WorkerFile {
+  readonly fileIndex: number;
+  readonly guid: string;
+  readonly lfn: string;
+  readonly format: FormatName;
+  /** a plain local file to read from; null when the bytes ride with the tokens */
+  readonly path: string | null;
+  readonly runSegments: readonly RunSegment[];
+  /** bytes of the run segments, when `path` is null */
+  readonly runHeaders: readonly Uint8Array[] | null;
+}
+
+export interface ExtractedTokens {
+  readonly kind: 'tokens';
+  /** files named by `tokens` for the first time */
+  readonly files: readonly WorkerFile[];
+  readonly tokens: readonly RangeToken[];
+}
+
+/** These ranges cannot be turned into tokens (AthenaMP's ERR_TE_RANGE). */
+export interface ExtractionFailed {
+  readonly kind: 'extraction-failed';
+  readonly ranges: readonly { readonly rangeIndex: number; readonly attemptNr: number }[];
+  readonly error: SerialisedError;
+}
+
+/** The extractor itself cannot go on (AthenaMP's ERR_TE_FATAL). */
+export interface ExtractorFailed {
+  readonly kind: 'extractor-failed';
+  readonly error: SerialisedError;
+}
+
+export type FromExtractor = ExtractedTokens | ExtractionFailed | ExtractorFailed;
+
+// --- token scatterer → worker ----------------------------------------------------------------------------------------
+
+export interface WorkerTokens {
+  readonly kind: 'tokens';
+  /** files this worker has not been told of */
+  readonly files: readonly WorkerFile[];
+  readonly tokens: readonly RangeToken[];
+  /** number of this batch, by which the execution board says how far the worker has got with it */
+  readonly batch: number;
+  /** a speculative copy of a range that another worker executes */
+  readonly copy: boolean;
+}
+
+export interface WorkerEnd {
+  readonly kind: 'end';
+}
+
+export type ToWorker = WorkerTokens | WorkerEnd;
+
+// --- worker → token scatterer ----------------------------------------------------------------------------------------
+
+export type RangeReport =
+  | {
+      readonly kind: 'finished';
+      readonly rangeIndex: number;
+      readonly attemptNr: number;
+      readonly eventCount: number;
+      readonly outputs: readonly OutputRecord[];
+      /** time in `execute`, summed over the range's events */
+      readonly wallMs: number;
+      readonly cpuMs: number;
+      readonly copy: boolean;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly rangeIndex: number;
+      readonly attemptNr: number;
+      readonly eventCount: number;
+      readonly failure: Failure;
+      readonly wallMs: number;
+      readonly copy: boolean;
+    };
+
+/** The worker wants tokens; `reports` are the ranges it closed since it last asked. */
+export interface WorkerAsks {
+  readonly kind: 'ask';
+  readonly reports: readonly RangeReport[];
+  /** set on the first message: `initialize` took this long */
+  readonly readyAfterMs: number | null;
+  /** CPU time of the worker's thread so far */
+  readonly threadCpuMs: number;
+}
+
+/** The last message: the worker got `end`, has closed its files and finalized its payload. */
+export interface WorkerLeaves {
+  readonly kind: 'leave';
+  readonly reports: readonly RangeReport[];
+  /** `finalize` threw */
+  readonly error: SerialisedError | null;
+  readonly threadCpuMs: number;
+}
+
+export type FromWorker = WorkerAsks | WorkerLeaves;
+
+// --- how a worker begins ---------------------------------------------------------------------------------------------
+
+/** When the output sequencer closes a file and opens the next. */
+export type SequenceRule =
+  | { readonly at: 'EndEvent' }
+  | { readonly at: 'NextEventRange' }
+  | { readonly at: 'EndInputFile' }
+  | { readonly at: 'events'; readonly count: number }
+  | { readonly at: 'bytes'; readonly count: number };
+
+/** Given to a worker's session when it starts (by structured clone: `shared` may hold SharedArrayBuffers). */
+export interface SessionData {
+  readonly workerIndex: number;
+  /** identity on the channel; a new one for each session */
+  readonly peer: string;
+  readonly channelAddress: string;
+  /** URL of the module to load: a bundle, or a built-in payload */
+  readonly payloadUrl: string;
+  /** checked by the payload's schema already */
+  readonly payloadOptions: unknown;
+  /** what `prepare` returned */
+  readonly shared: unknown;
+  readonly taskID: number;
+  readonly jobID: number;
+  readonly taskSeed: number;
+  /** this worker's own folder */
+  readonly folder: string;
+  /** where complete files go */
+  readonly aggregationFolder: string;
+  readonly sequence: SequenceRule;
+  readonly outputBytesMax: number;
+  readonly logLevel: LogLevel;
+  /** time-out of one event; 0 for none. Read from the board, so that it may change while the session runs */
+  readonly board: SharedArrayBuffer | string;
+}

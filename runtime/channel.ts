@@ -1,0 +1,181 @@
+/**
+ * Channels: the only door to ZeroMQ. Messages are msgpack, typed as tagged unions in `core/messages.ts`; large bytes ride
+ * beside them as frames of their own, uncopied by the encoder.
+ *
+ * On the wire a message is `[version (1 byte)] [msgpack body] [data frame]*`; a server's socket puts the peer's
+ * identity before it. A body with another version is refused.
+ *
+ * Rules that keep a process alive (each was seen to abort one when broken):
+ * - a thread that may die has no `receive()` pending while it runs foreign code;
+ * - a socket has one send at a time: {@link SendQueue} serialises them;
+ * - a thread that dies by an uncaught exception closes its channels first.
+ */
+import { Packr, Unpackr } from 'msgpackr';
+import { Dealer, Pair, Router } from 'zeromq';
+import { assert } from '../core/assert.ts';
+import { CHANNEL_HIGH_WATER_MARK } from '../core/limits.ts';
+
+/** Changes whenever a message of `core/messages.ts` changes its meaning. */
+export const CHANNEL_VERSION = 1;
+
+const VERSION_FRAME = Uint8Array.of(CHANNEL_VERSION);
+const packr = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
+const unpackr = new Unpackr({ useRecords: true });
+
+export interface Received<In> {
+  readonly message: In;
+  /** views that stay valid as long as they are referenced */
+  readonly frames: readonly Uint8Array[];
+}
+
+export interface ReceivedFrom<In> extends Received<In> {
+  readonly peer: string;
+}
+
+const SOCKET_OPTIONS = {
+  linger: 0,
+  sendHighWaterMark: CHANNEL_HIGH_WATER_MARK,
+  receiveHighWaterMark: CHANNEL_HIGH_WATER_MARK,
+} as const;
+
+function decode<In>(frames: readonly Buffer[]): Received<In> {
+  const [version, body, ...data] = frames;
+  assert(version !== undefined && body !== undefined, 'a message has a version and a body');
+  assert(version[0] === CHANNEL_VERSION, `channel version is ${CHANNEL_VERSION}, found ${version[0]}`);
+  return { message: unpackr.unpack(body) as In, frames: data };
+}
+
+/** Sends one message at a time, in order: a ZeroMQ socket answers a second concurrent send with EBUSY. */
+class SendQueue {
+  readonly #send: (frames: (Uint8Array | string)[]) => Promise<void>;
+  #tail: Promise<void> = Promise.resolve();
+
+  constructor(send: (frames: (Uint8Array | string)[]) => Promise<void>) {
+    this.#send = send;
+  }
+
+  push(frames: (Uint8Array | string)[]): Promise<void> {
+    const sent = this.#tail.then(() => this.#send(frames));
+    this.#tail = sent.catch(() => undefined);
+    return sent;
+  }
+
+  /** Resolves when everything pushed so far is with ZeroMQ. */
+  drained(): Promise<void> {
+    return this.#tail;
+  }
+}
+
+function isClosedError(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    'code' in error &&
+    (error.code === 'EAGAIN' || error.code === 'EBADF' || error.code === 'ENOTSOCK')
+  );
+}
+
+/** One end of a channel between two parties, or a client of a {@link ServerChannel}. */
+export class PeerChannel<In, Out> {
+  readonly #socket: Pair | Dealer;
+  readonly #queue: SendQueue;
+  #closed = false;
+
+  private constructor(socket: Pair | Dealer) {
+    this.#socket = socket;
+    this.#queue = new SendQueue((frames) => socket.send(frames));
+  }
+
+  /** The end that exists first of a channel between two parties. */
+  static async bindPair<In, Out>(address: string): Promise<PeerChannel<In, Out>> {
+    const socket = new Pair(SOCKET_OPTIONS);
+    await socket.bind(address);
+    return new PeerChannel(socket);
+  }
+
+  static connectPair<In, Out>(address: string): PeerChannel<In, Out> {
+    const socket = new Pair(SOCKET_OPTIONS);
+    socket.connect(address);
+    return new PeerChannel(socket);
+  }
+
+  /** @param identity how the server addresses this client; unique among its clients */
+  static connectClient<In, Out>(address: string, identity: string): PeerChannel<In, Out> {
+    const socket = new Dealer({ ...SOCKET_OPTIONS, routingId: identity });
+    socket.connect(address);
+    return new PeerChannel(socket);
+  }
+
+  /** Resolves when ZeroMQ has taken the message. The bytes of `frames` belong to the channel from then on. */
+  send(message: Out, frames: readonly Uint8Array[] = []): Promise<void> {
+    return this.#queue.push([VERSION_FRAME, packr.pack(message), ...frames]);
+  }
+
+  /** The next message; undefined once the channel is closed. One call at a time. */
+  async receive(): Promise<Received<In> | undefined> {
+    if (this.#closed) return undefined;
+    try {
+      return decode<In>(await this.#socket.receive());
+    } catch (error) {
+      if (this.#closed && isClosedError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Hands over what was sent, then closes. A pending `receive` gives undefined. Twice is harmless. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#queue.drained();
+    this.#socket.close();
+  }
+
+  /** Closes at once, for a thread that is about to end. */
+  destroy(): void {
+    this.#closed = true;
+    this.#socket.close();
+  }
+}
+
+/** The serving end of a channel with many clients. */
+export class ServerChannel<In, Out> {
+  readonly #socket: Router;
+  readonly #queue: SendQueue;
+  #closed = false;
+
+  private constructor(socket: Router) {
+    this.#socket = socket;
+    this.#queue = new SendQueue((frames) => socket.send(frames));
+  }
+
+  static async bind<In, Out>(address: string): Promise<ServerChannel<In, Out>> {
+    // mandatory: a message to a client that is gone is an error, not silence; handover: a replaced client's
+    // identity may connect again.
+    const socket = new Router({ ...SOCKET_OPTIONS, mandatory: true, handover: true });
+    await socket.bind(address);
+    return new ServerChannel(socket);
+  }
+
+  /** Rejects with code EHOSTUNREACH when the peer is gone. */
+  send(peer: string, message: Out, frames: readonly Uint8Array[] = []): Promise<void> {
+    return this.#queue.push([peer, VERSION_FRAME, packr.pack(message), ...frames]);
+  }
+
+  async receive(): Promise<ReceivedFrom<In> | undefined> {
+    if (this.#closed) return undefined;
+    try {
+      const [peer, ...frames] = await this.#socket.receive();
+      assert(peer !== undefined, 'a routed message begins with its peer');
+      return { peer: peer.toString(), ...decode<In>(frames) };
+    } catch (error) {
+      if (this.#closed && isClosedError(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#queue.drained();
+    this.#socket.close();
+  }
+}
