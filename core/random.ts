@@ -1,7 +1,14 @@
 /**
- * Seeds and random numbers. Outputs must be byte-identical on every machine, so this is integer arithmetic only up to
- * the last division, and nothing here may ever change without a new major version: a test pins the values.
+ * Seeds and random numbers. Outputs must be byte-identical on every machine, so nothing here may ever change without a
+ * new major version: a test pins the values.
+ *
+ * Integers and uniform numbers need nothing but 32-bit arithmetic and one exact division. `gaussian` and `exponential`
+ * also use `Math.log` and `Math.sqrt`: the square root is exact by IEEE 754, and V8 computes the logarithm (as `exp`,
+ * `sin`, `cos`, `atan2`, `asinh`) by its own copy of fdlibm and not by the system's library, with equal results in
+ * Node 20, 22 and 24. `Math.pow` and `**` are different in Node 24 and must not be used for what goes into an output.
  */
+
+const TWO_TO_32 = 0x1_0000_0000;
 
 /** A stream of random numbers: xoshiro128** (Blackman and Vigna, ACM TOMS 47 (2021) 36), seeded by splitmix32. */
 export interface Random {
@@ -15,21 +22,26 @@ export interface Random {
   exponential(): number;
 }
 
+/** MurmurHash3's 32-bit finaliser: a bijection in which every input bit reaches every output bit. */
+function avalanche(word: number): number {
+  let z = word;
+  z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
+  z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
+  return (z ^ (z >>> 16)) >>> 0;
+}
+
 function splitmix32(seed: number): () => number {
   let state = seed | 0;
   return () => {
     state = (state + 0x9e3779b9) | 0;
-    let z = state;
-    z = Math.imul(z ^ (z >>> 16), 0x85ebca6b);
-    z = Math.imul(z ^ (z >>> 13), 0xc2b2ae35);
-    return (z ^ (z >>> 16)) >>> 0;
+    return avalanche(state);
   };
 }
 
 /** @param seed a safe non-negative integer */
 export function createRandom(seed: number): Random {
-  const low = splitmix32(seed % 0x1_0000_0000);
-  const high = splitmix32(Math.floor(seed / 0x1_0000_0000) ^ 0x5bd1e995);
+  const low = splitmix32(seed % TWO_TO_32);
+  const high = splitmix32(Math.floor(seed / TWO_TO_32) ^ 0x5bd1e995);
   let a = low() ^ high();
   let b = low() ^ high();
   let c = low() ^ high();
@@ -75,13 +87,25 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** 32-bit FNV-1a over the UTF-16 units of `text`, from `basis`. */
-function hashText(text: string, basis: number): number {
-  let hash = basis;
-  for (let index = 0; index < text.length; index += 1) {
-    hash = Math.imul(hash ^ text.charCodeAt(index), 0x01000193);
-  }
-  return hash >>> 0;
+/**
+ * Two lanes of MurmurHash3's block mix (Appleby, public domain), which differ in their constants. 64 bits of state.
+ * Every step is a bijection of each lane, so that inputs that differ in one word only never meet in either lane.
+ */
+interface HashLanes {
+  first: number;
+  second: number;
+}
+
+function absorb(lanes: HashLanes, word: number): void {
+  let block = Math.imul(word, 0xcc9e2d51);
+  block = Math.imul((block << 15) | (block >>> 17), 0x1b873593);
+  const first = lanes.first ^ block;
+  lanes.first = (Math.imul((first << 13) | (first >>> 19), 5) + 0xe6546b64) | 0;
+
+  block = Math.imul(word, 0x239b961b);
+  block = Math.imul((block << 17) | (block >>> 15), 0xab0e9789);
+  const second = lanes.second ^ block;
+  lanes.second = (Math.imul((second << 16) | (second >>> 16), 5) + 0x32ac3b17) | 0;
 }
 
 /**
@@ -92,10 +116,13 @@ function hashText(text: string, basis: number): number {
  * @returns a safe integer in [0, 2^53)
  */
 export function eventSeed(taskSeed: number, guid: string, position: number): number {
-  const low = splitmix32(hashText(guid, 0x811c9dc5 ^ (taskSeed % 0x1_0000_0000)) ^ position);
-  const high = splitmix32(
-    hashText(guid, 0x01234567 ^ Math.floor(taskSeed / 0x1_0000_0000)) + Math.imul(position, 0x9e3779b1),
-  );
-  const lowWord = (low() ^ high()) >>> 0;
-  return (high() >>> 11) * 0x1_0000_0000 + lowWord;
+  const lanes: HashLanes = { first: 0x9747b28c, second: 0x5bd1e995 };
+  for (let index = 0; index < guid.length; index += 1) absorb(lanes, guid.charCodeAt(index));
+  absorb(lanes, taskSeed % TWO_TO_32);
+  absorb(lanes, Math.floor(taskSeed / TWO_TO_32));
+  absorb(lanes, position % TWO_TO_32);
+  absorb(lanes, Math.floor(position / TWO_TO_32));
+  const high = avalanche(lanes.first + avalanche(lanes.second));
+  const low = avalanche(lanes.second ^ high);
+  return (high >>> 11) * TWO_TO_32 + low;
 }
