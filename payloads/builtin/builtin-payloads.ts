@@ -1,0 +1,26 @@
+/** The built-in payloads by name: where the module of each lies, and one line on it. Loads none of them. */
+
+export interface BuiltinPayload {
+  readonly name: string;
+  /** the payload module; bundled like a user's */
+  readonly moduleUrl: URL;
+  /** one line for tables and `--help` */
+  readonly summary: string;
+}
+
+function builtin(name: string, path: string, summary: string): BuiltinPayload {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return { name, moduleUrl: new URL(`${path}.${extension}`, import.meta.url), summary };
+}
+
+/** In the order in which they are listed to users. */
+export const BUILTIN_PAYLOADS: readonly BuiltinPayload[] = [
+  builtin('digest', './digest', 'SHA-256 of each event, one JSON object a line'),
+  builtin('spin', './spin', 'burns CPU time drawn from a distribution'),
+  builtin('noop', './noop', 'does nothing, or writes a record of a fixed size'),
+];
+
+/** Undefined for a name that no built-in payload has. */
+export function findBuiltinPayload(name: string): BuiltinPayload | undefined {
+  return BUILTIN_PAYLOADS.find((payload) => payload.name === name);
+}
