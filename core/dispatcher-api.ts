@@ -35,15 +35,28 @@ export interface LeasedRange {
   readonly failures: number;
 }
 
-/** One output of one finished range: which bytes of which unmerged file belong to it. */
+/**
+ * One output of one finished range: which bytes of which unmerged file belong to it.
+ *
+ * - A file of one range (`headerBytes` absent): `offsetBytes` is 0, `lengthBytes` is the file's size, header and end
+ *   included, and `crc32` is that of the whole file.
+ * - A file shared by several ranges (`headerBytes` present): the file as a whole is `begin`, records, `end`, its first
+ *   `headerBytes` bytes are what `begin` wrote; `offsetBytes` and `lengthBytes` name this range's records only, and
+ *   `crc32` is that of the header followed by them. A shared file has one header: where the run information or the
+ *   input format changes, the sequencer begins another file. All its ranges are reported after the file is complete.
+ *
+ * A range may have several records for one stream; they are joined in the order given.
+ */
 export interface OutputRecord {
   readonly stream: string;
   /** path below the aggregation point */
   readonly file: string;
-  /** half-open range in that file; the whole file when the file holds this range only */
+  /** half-open range in that file */
   readonly offsetBytes: number;
   readonly lengthBytes: number;
-  /** CRC-32 (zlib's) of those bytes */
+  /** set for a file shared by several ranges: length of the header at its beginning */
+  readonly headerBytes?: number;
+  /** CRC-32 (zlib's) of the range's bytes, in a shared file of header and range's bytes */
   readonly crc32: number;
   /** records (events) in those bytes */
   readonly recordCount: number;
@@ -236,4 +249,19 @@ export interface MergeApi {
     readonly outputIndex: number;
     readonly damaged: readonly { readonly rangeIndex: number; readonly message: string }[];
   }): Promise<void>;
+  /**
+   * What was merged of this output is gone (somebody removed or cut its growing or finished file): durably, its `merged`
+   * ranges become `corrupted` and are handed out again, its progress, gaps and finished files are forgotten. Ranges
+   * that are not merged keep their state and their outputs.
+   */
+  resetOutput(request: {
+    readonly taskID: number;
+    readonly outputIndex: number;
+    readonly message: string;
+  }): Promise<void>;
+  /**
+   * For a snapshot of unfinished work, which changes nothing: every output that is not complete, with its progress and,
+   * as `items`, all finished ranges beyond it in order, whatever stands between them. `last` is false.
+   */
+  unfinishedOutputs(request: { readonly taskID: number }): IterableIterator<MergeJob>;
 }
