@@ -36,6 +36,12 @@ export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
 export const UNMERGED_FILES_MAX = 8192;
 /** Files in one folder of the aggregation point: a shard. */
 export const SHARD_RANGES = 1024;
+/** Disk cache of remote data, unless told otherwise. */
+export const CACHE_BYTES_DEFAULT = 10 * 1024 * MiB;
+/** Executions measured before a time-out may be a multiple of their median. */
+export const EVENTS_FOR_MEDIAN = 20;
+/** Events processed before a halt rule looks at the fraction that failed. */
+export const EVENTS_FOR_HALT_FRACTION = 20;
 /** Log lines of a payload kept per event, for the report of a failure. */
 export const LOG_TAIL_LINES = 40;
 /** Length of one kept log line. */
