@@ -47,6 +47,13 @@ export const LOG_TAIL_LINES = 40;
 /** Length of one kept log line. */
 export const LOG_LINE_CHARS_MAX = 2000;
 
+/** Tries to stage one file out before the run stops: with the back-off below about 0.6 s of trouble are ridden out. */
+export const STAGE_OUT_ATTEMPTS_MAX = 6;
+/** Pause after the first failed try; doubled each time. */
+export const STAGE_OUT_BACKOFF_MS = 20;
+/** Buffer of a copy between file systems. */
+export const STAGE_OUT_COPY_BYTES = 256 * KiB;
+
 // --- merging
 
 // --- remote input
