@@ -17,6 +17,9 @@ export const EVENT_BYTES_MAX = 512 * MiB;
 /** Run information (header, weight names) that precedes events; held in memory by each worker. */
 export const RUN_HEADER_BYTES_MAX = 64 * MiB;
 
+/** Text the event generator gathers before it writes: few syscalls, little memory. */
+export const GENERATOR_CHUNK_BYTES = 256 * KiB;
+
 // --- dispatcher
 /** Ranges handed out by one request; PanDA's clients were seen asking for 737 136. */
 export const RANGES_PER_REQUEST_MAX = 10_000;
