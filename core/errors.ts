@@ -156,7 +156,7 @@ export const ERROR_TABLE = {
     exitCode: 4,
     httpStatus: 500,
     retry: 'never',
-    summary: 'The payload fails before its first event, again and again.',
+    summary: 'The payload fails before its first event: in prepare, or in initialize again and again.',
   },
   PAYLOAD_OUTPUT_INVALID: {
     kind: 'payload',
@@ -164,6 +164,13 @@ export const ERROR_TABLE = {
     httpStatus: 500,
     retry: 'never',
     summary: 'The payload wrote something that its output format cannot hold.',
+  },
+  PAYLOAD_REPORT_FAILED: {
+    kind: 'payload',
+    exitCode: 4,
+    httpStatus: 500,
+    retry: 'never',
+    summary: 'The report hook of the payload failed; the merged files are complete.',
   },
 
   // --- dispatcher and store

@@ -26,6 +26,18 @@ export const RANGES_PER_REQUEST_MAX = 10_000;
 /** Updates accepted in one request. */
 export const UPDATES_PER_REQUEST_MAX = 10_000;
 
+// --- payloads
+/** Importing a payload module and checking its options; beyond it the module is taken to hang. */
+export const PAYLOAD_LOAD_TIMEOUT_MS = 30_000;
+/** `prepare` and `report`, unless told otherwise: calibrations and tables are loaded here. */
+export const PAYLOAD_HOOK_TIMEOUT_MS_DEFAULT = 15 * 60_000;
+/** What `prepare` and `report` get to end by themselves once they are aborted. */
+export const PAYLOAD_ABORT_GRACE_MS = 2_000;
+/** Packages left out of one bundle because they cannot be bundled: each costs another build. */
+export const PAYLOAD_EXTERNAL_PACKAGES_MAX = 20;
+/** A value found, as shown in a message. */
+export const SHOWN_VALUE_CHARS_MAX = 80;
+
 // --- runtime
 /** Worker threads of one node. */
 export const WORKERS_MAX = 256;

@@ -14,7 +14,8 @@
  * ```
  *
  * Life of a payload (Gaudi's words): `prepare` once per run in a thread of its own; then in each worker `initialize`,
- * `execute` per event, `finalize`. Workers share nothing but what `prepare` returns.
+ * `execute` per event, `finalize`. Workers share nothing but what `prepare` returns. When all is merged, `report` once,
+ * again in a thread of its own.
  */
 import type { ZodType } from 'zod';
 import type { FormatName } from '../core/file-index.ts';
@@ -23,11 +24,15 @@ import type { OutputFormatName } from './formats/event-format.ts';
 
 export type { Random } from '../core/random.ts';
 export type { OutputFormatName } from './formats/event-format.ts';
+export { PayloadFailure, type PayloadFailureFacts } from './payload-failure.ts';
 
 export interface OutputDeclaration {
   /** `as-input`: the format of the event that is processed (its bytes are written unchanged) */
   readonly format: OutputFormatName | 'as-input';
 }
+
+/** Streams by name: an upper-case letter, then upper-case letters, digits and `_`. */
+export type OutputDeclarations = Readonly<Record<string, OutputDeclaration>>;
 
 /** Lines written here go to the worker's log file; the last ones of an event are kept with its failure. */
 export interface PayloadLog {
@@ -94,6 +99,17 @@ export interface EventContext<Options, Shared> extends WorkerContext<Options, Sh
   output(stream: string): OutputStream;
 }
 
+export interface ReportContext<Options> {
+  readonly options: Options;
+  /** paths of the merged files of each stream, in the order of the task */
+  readonly outputs: Readonly<Record<string, readonly string[]>>;
+  /** where the report belongs: the folder of the merged files */
+  readonly folder: string;
+  readonly eventCount: { readonly total: number; readonly finished: number; readonly failed: number };
+  readonly signal: AbortSignal;
+  readonly log: PayloadLog;
+}
+
 /** Incidents (Gaudi's): optional hooks, called in the worker at the moments their names say. */
 export interface IncidentHooks<Options, Shared> {
   beginInputFile?(file: { readonly guid: string; readonly lfn: string }, context: WorkerContext<Options, Shared>): void;
@@ -110,14 +126,16 @@ export interface PayloadDefinition<Options = unknown, Shared = unknown, Decoded 
   /** shown in tables and kept in the manifest: letters, digits, `-`, `_`, `.` */
   readonly name: string;
   readonly version?: string;
-  /** streams by name: upper-case letters, digits, `_` */
-  readonly outputs: Readonly<Record<string, OutputDeclaration>>;
+  /** the streams it writes; a function where they depend on the options */
+  readonly outputs: OutputDeclarations | ((options: Options) => OutputDeclarations);
   /** zod schema of the options, or a function that loads it (which keeps zod out of the workers) */
   readonly options?: ZodType<Options> | (() => Promise<ZodType<Options>>);
   prepare?(context: PrepareContext<Options>): Shared | Promise<Shared>;
   initialize?(context: WorkerContext<Options, Shared>): void | Promise<void>;
   execute(event: PayloadEvent<Decoded>, context: EventContext<Options, Shared>): void | Promise<void>;
   finalize?(context: WorkerContext<Options, Shared>): void | Promise<void>;
+  /** Once, after the last merge of a run, in a thread of its own: looks at the merged files as a whole. */
+  report?(context: ReportContext<Options>): void | Promise<void>;
 }
 
 /** Gives a payload module its types; returns its argument. */
@@ -125,4 +143,9 @@ export function definePayload<Options = Record<string, never>, Shared = undefine
   definition: PayloadDefinition<Options, Shared, Decoded>,
 ): PayloadDefinition<Options, Shared, Decoded> {
   return definition;
+}
+
+/** The streams that a payload writes with these (checked) options. */
+export function declaredOutputs(definition: PayloadDefinition, options: unknown): OutputDeclarations {
+  return typeof definition.outputs === 'function' ? definition.outputs(options) : definition.outputs;
 }

@@ -1,0 +1,97 @@
+/**
+ * From what the user names (`--payload`) to what workers import: finds the payload, bundles it, checks it and its
+ * options. Runs on the main thread and executes no code of a user there.
+ */
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { GranuleError } from '../../core/errors.ts';
+import { PAYLOAD_LOAD_TIMEOUT_MS } from '../../core/limits.ts';
+import type { Logger } from '../../core/log.ts';
+import { suggestNames } from '../../core/nearest-name.ts';
+import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { BUILTIN_PAYLOADS, type BuiltinPayload, findBuiltinPayload } from '../../payloads/builtin/builtin-payloads.ts';
+import { builtinIdentity } from './builtin-identity.ts';
+import { bundlePayload } from './bundle-payload.ts';
+import { describePayload, type LoadedPayload, type PayloadDescription, payloadWhere } from './describe-payload.ts';
+import { importPayloadModule } from './import-payload.ts';
+import { callPayload } from './payload-call.ts';
+
+export interface PayloadRequest {
+  /** name of a built-in payload, or a path relative to the current folder */
+  readonly nameOrPath: string;
+  /** as given: texts from a command line, values from a configuration file */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** where bundles are kept, by identity; created when needed */
+  readonly bundleFolder: string;
+  readonly log: Logger;
+  readonly signal?: AbortSignal | undefined;
+}
+
+const MODULE_PATTERN = /\.[cm]?[jt]s$/;
+
+/**
+ * @throws PAYLOAD_UNKNOWN, PAYLOAD_INVALID, PAYLOAD_OPTION_INVALID
+ */
+export async function loadPayload(request: PayloadRequest): Promise<LoadedPayload> {
+  const builtin = findBuiltinPayload(request.nameOrPath);
+  if (builtin !== undefined) return loadBuiltin(builtin, request);
+  return loadModule(await findModule(request.nameOrPath), request);
+}
+
+/** Built-in payloads are trusted: they are described right here, which saves the start of a thread. */
+async function loadBuiltin(builtin: BuiltinPayload, request: PayloadRequest): Promise<LoadedPayload> {
+  const moduleUrl = builtModuleUrl(builtin.moduleUrl);
+  const module = await importPayloadModule(moduleUrl);
+  const description = await describePayload(module, request.options, payloadWhere(builtin.name));
+  return { ...description, source: builtin.name, identity: await builtinIdentity(builtin.name), moduleUrl };
+}
+
+/** Threads load plain JavaScript: run from source, the built module is taken. */
+function builtModuleUrl(url: URL): string {
+  return url.href.endsWith('.ts') ? threadEntryUrl(url.href, `./${basename(url.pathname)}`).href : url.href;
+}
+
+async function loadModule(path: string, request: PayloadRequest): Promise<LoadedPayload> {
+  const { identity, code, sourceMap } = await bundlePayload(path);
+  request.signal?.throwIfAborted();
+  const moduleUrl = await keepBundle(request.bundleFolder, identity, code, sourceMap);
+  const description = await callPayload(
+    { moduleUrl, where: payloadWhere(path), call: { kind: 'describe', options: request.options } },
+    { timeoutMs: PAYLOAD_LOAD_TIMEOUT_MS, signal: request.signal, log: request.log },
+  );
+  return { ...(description as PayloadDescription), source: path, identity, moduleUrl };
+}
+
+/** Each file appears whole or not at all, so a kill leaves no half bundle behind its name. */
+async function keepBundle(folder: string, identity: string, code: string, sourceMap: string): Promise<string> {
+  const path = join(resolve(folder), `${identity}.mjs`);
+  await mkdir(folder, { recursive: true });
+  const place = async (target: string, text: string): Promise<void> => {
+    const temporary = `${target}.${process.pid}.tmp`;
+    await writeFile(temporary, text);
+    await rename(temporary, target);
+  };
+  await place(`${path}.map`, sourceMap);
+  await place(path, `${code}//# sourceMappingURL=${identity}.mjs.map\n`);
+  return pathToFileURL(path).href;
+}
+
+async function findModule(nameOrPath: string): Promise<string> {
+  const path = nameOrPath.startsWith('file://') ? fileURLToPath(nameOrPath) : resolve(nameOrPath);
+  const found = await stat(path).catch(() => undefined);
+  const names = BUILTIN_PAYLOADS.map(({ name }) => name);
+  const looksLikePath = /[/\\]/.test(nameOrPath) || MODULE_PATTERN.test(nameOrPath);
+  if (found === undefined) {
+    if (looksLikePath) throw new GranuleError('PAYLOAD_UNKNOWN', `there is no payload file ${path}`);
+    throw new GranuleError('PAYLOAD_UNKNOWN', `there is no built-in payload "${nameOrPath}"`, {
+      details: { builtin: names },
+      remedy: `${suggestNames(nameOrPath, names) ?? `built-in payloads: ${names.join(', ')}`}; for a module of your own give its path: --payload ./${nameOrPath}.ts`,
+    });
+  }
+  if (found.isFile() && MODULE_PATTERN.test(path)) return path;
+  throw new GranuleError('PAYLOAD_UNKNOWN', `the payload ${path} is ${found.isFile() ? 'no module' : 'no file'}`, {
+    remedy:
+      'a payload is a TypeScript or JavaScript module: .ts, .mts, .js or .mjs; other programs run by --payload command',
+  });
+}
