@@ -1,0 +1,27 @@
+/** The formats there are. Reading: {@link recogniseFormat}, {@link inputFormat}; writing: {@link outputFormat}. */
+import { assert } from '../../core/assert.ts';
+import type { FormatName } from '../../core/file-index.ts';
+import type { InputFormat } from './event-format.ts';
+import { gevInput } from './gev.ts';
+import { hepmc2Input } from './hepmc2.ts';
+import { hepmc3Input } from './hepmc3.ts';
+import { lheInput } from './lhe.ts';
+import { ndjsonInput } from './ndjson.ts';
+
+/** In the order in which they are tried: the loosest last. */
+const INPUT_FORMATS: readonly InputFormat[] = [gevInput, hepmc3Input, hepmc2Input, lheInput, ndjsonInput];
+
+/** For messages: what {@link recogniseFormat} knows. */
+export const INPUT_FORMAT_TITLES = 'HepMC3 Asciiv3, HepMC2 IO_GenEvent, LHE, NDJSON and gev, each also gzipped';
+
+/** The reader of a format. ROOT is not one of them: its events are rows, not byte ranges. */
+export function inputFormat(name: FormatName): InputFormat {
+  const format = INPUT_FORMATS.find((candidate) => candidate.name === name);
+  assert(format !== undefined, `${name} is a format of byte ranges`);
+  return format;
+}
+
+/** @param head the first bytes of the inflated file, up to `RECOGNISE_BYTES_MAX`: all of them if it is shorter */
+export function recogniseFormat(head: Uint8Array): InputFormat | undefined {
+  return INPUT_FORMATS.find((format) => format.recognise(head));
+}
