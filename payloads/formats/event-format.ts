@@ -32,6 +32,8 @@ export interface InputFormat {
   /** @param head the first bytes of the (inflated) file, at most `RECOGNISE_BYTES_MAX` */
   recognise(head: Uint8Array): boolean;
   createIndexer(sink: IndexSink): Indexer;
+  /** Numbers the event's own bytes state, without decoding it; NaN for what they do not state. */
+  identify(bytes: Uint8Array): { readonly eventNumber: number; readonly runNumber: number };
   /**
    * The event as the payload's `event.decode()` returns it.
    *
@@ -89,6 +91,8 @@ export interface OutputFormat {
   readonly name: OutputFormatName;
   /** with the dot: `.ndjson` */
   readonly fileExtension: string;
+  /** true when files hold an EventStreamInfo and records their event number: workers gather them only then */
+  readonly carriesInfo: boolean;
   /** The whole of a single-event file before its first record. */
   begin(context: OutputContext): Uint8Array;
   /** One record. Throws `PAYLOAD_OUTPUT_INVALID` for a value that the format cannot hold. */

@@ -125,6 +125,16 @@ export function encodeRecord(body: Uint8Array, meta: RecordMeta): Buffer {
   return sealPart(record);
 }
 
+/** @param record at least the prefix of a record */
+export function readRecordPrefix(record: Buffer): RecordMeta & { readonly bodyBytes: number } {
+  return {
+    bodyBytes: record.readUInt32LE(0),
+    position: record.readUInt32LE(4),
+    eventNumber: record.readDoubleLE(8),
+    runNumber: record.readDoubleLE(16),
+  };
+}
+
 export function encodeIndex(previousOffset: number, lengths: readonly number[]): Buffer {
   return encodeBlock(INDEX_MARK, [previousOffset, encodeLengths(lengths)], 0);
 }

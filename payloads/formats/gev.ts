@@ -19,6 +19,7 @@ import {
   isSealIntact,
   NOT_COUNTED,
   RECORD_PREFIX_BYTES,
+  readRecordPrefix,
   TRAILER_BYTES,
   unpackValue,
 } from './gev-layout.ts';
@@ -28,6 +29,7 @@ export const gevInput: InputFormat = {
   name: 'gev',
   recognise: (head) => asBuffer(head).subarray(0, GEV_MAGIC.length).equals(GEV_MAGIC),
   createIndexer: (sink: IndexSink) => new GevIndexer(sink),
+  identify: (record) => readRecordPrefix(asBuffer(record)),
   decode: decodeRecordBody,
 };
 
@@ -107,9 +109,8 @@ class GevIndexer implements Indexer {
         this.#partPrefix(bytes);
         return;
       case 'record prefix': {
-        const bodyBytes = bytes.readUInt32LE(0);
-        const lengthBytes = RECORD_PREFIX_BYTES + bodyBytes + CRC_BYTES;
-        this.#openRecord(lengthBytes, bytes.readDoubleLE(8), bytes.readDoubleLE(16));
+        const { bodyBytes, eventNumber, runNumber } = readRecordPrefix(bytes);
+        this.#openRecord(RECORD_PREFIX_BYTES + bodyBytes + CRC_BYTES, eventNumber, runNumber);
         this.#want('record body', bodyBytes + CRC_BYTES);
         return;
       }

@@ -86,6 +86,8 @@ export class HepMCIndexer implements Indexer {
   #line(block: Buffer, at: number, end: number, offsetBytes: number): void {
     if (hasTextAt(block, at, HEPMC_PREFIX)) {
       this.#keywordLine(block.toString('latin1', at, end), offsetBytes);
+    } else if (this.#state !== 'between' && block[end - 1] !== NEWLINE) {
+      // Every line of a listing has its end: this is where the file was cut, as end() will say.
     } else if (block[at] === LETTER_E && block[at + 1] === SPACE) {
       this.#eventLine(parseEventNumber(block, at + 2, end), offsetBytes);
     } else if (!(this.#state === 'header' && this.#hasStarted) && !isBlank(block, at, end)) {
@@ -172,6 +174,11 @@ function nextBoundary(block: Buffer, at: number): number {
     start = newline + 1;
   }
   return block.length;
+}
+
+/** Event number on the E line that HepMC event bytes begin with; a listing states no run number. */
+export function identifyHepMCEvent(bytes: Uint8Array): { eventNumber: number; runNumber: number } {
+  return { eventNumber: parseEventNumber(bytes, 2, bytes.length), runNumber: Number.NaN };
 }
 
 /** The integer field at `at`; NaN when there is none. */

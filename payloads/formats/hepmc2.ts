@@ -15,12 +15,13 @@ import type { IndexSink, InputFormat } from './event-format.ts';
 import { FieldReader } from './field-reader.ts';
 import type { GeneratorEvent } from './generator-event.ts';
 import { GeneratorEventBuilder, readUnits } from './generator-event-builder.ts';
-import { firstListingKeyword, HEPMC2_LISTING, HepMCIndexer } from './hepmc-indexer.ts';
+import { firstListingKeyword, HEPMC2_LISTING, HepMCIndexer, identifyHepMCEvent } from './hepmc-indexer.ts';
 
 export const hepmc2Input: InputFormat = {
   name: 'hepmc2',
   recognise: (head) => firstListingKeyword(head) === HEPMC2_LISTING.keyword,
   createIndexer: (sink: IndexSink) => new HepMCIndexer(HEPMC2_LISTING, sink),
+  identify: identifyHepMCEvent,
   decode: decodeHepMC2,
 };
 

@@ -17,7 +17,7 @@ import type { IndexSink, InputFormat } from './event-format.ts';
 import { FieldReader } from './field-reader.ts';
 import type { GeneratorEvent, Position } from './generator-event.ts';
 import { GeneratorEventBuilder, readUnits } from './generator-event-builder.ts';
-import { firstListingKeyword, HEPMC3_LISTING, HepMCIndexer } from './hepmc-indexer.ts';
+import { firstListingKeyword, HEPMC3_LISTING, HepMCIndexer, identifyHepMCEvent } from './hepmc-indexer.ts';
 
 const AT_SIGN = '@'.charCodeAt(0);
 
@@ -25,6 +25,7 @@ export const hepmc3Input: InputFormat = {
   name: 'hepmc3',
   recognise: (head) => firstListingKeyword(head) === HEPMC3_LISTING.keyword,
   createIndexer: (sink: IndexSink) => new HepMCIndexer(HEPMC3_LISTING, sink),
+  identify: identifyHepMCEvent,
   decode: decodeHepMC3,
 };
 

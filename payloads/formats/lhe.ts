@@ -25,6 +25,7 @@ export const lheInput: InputFormat = {
     return /^\s*</.test(text) && /^[ \t]*<LesHouchesEvents[\s>]/m.test(text);
   },
   createIndexer: (sink: IndexSink) => new LheIndexer(sink),
+  identify: () => ({ eventNumber: Number.NaN, runNumber: Number.NaN }),
   decode: decodeLhe,
 };
 

@@ -16,6 +16,7 @@ export const ndjsonInput: InputFormat = {
   name: 'ndjson',
   recognise,
   createIndexer: (sink: IndexSink) => new NdjsonIndexer(sink),
+  identify: () => ({ eventNumber: Number.NaN, runNumber: Number.NaN }),
   decode: decodeJSONLine,
 };
 
