@@ -269,6 +269,20 @@ export const ERROR_TABLE = {
     retry: 'backoff',
     summary: 'A server sent other bytes than its length, range or checksum promised.',
   },
+  SOURCE_DIFFERS: {
+    kind: 'network',
+    exitCode: 4,
+    httpStatus: 409,
+    retry: 'never',
+    summary: 'Replicas of one file differ in size or checksum, from each other or from what is known of the file.',
+  },
+  SOURCE_REFUSED: {
+    kind: 'network',
+    exitCode: 4,
+    httpStatus: 502,
+    retry: 'never',
+    summary: 'A server refuses to give a remote file, for instance for want of a token.',
+  },
 
   // --- everything else
   INTERNAL: { kind: 'internal', exitCode: 1, httpStatus: 500, retry: 'never', summary: 'A bug in granule.' },

@@ -72,6 +72,50 @@ export const STAGE_OUT_COPY_BYTES = 256 * KiB;
 // --- merging
 
 // --- remote input
+/** Gap between two ranges that is read along rather than asked around. */
+export const REMOTE_GAP_BYTES_MAX = 64 * KiB;
+/** What closing gaps may waste, of the bytes needed: below the 5 % that are promised. */
+export const REMOTE_GAP_WASTE_MAX = 0.03;
+/** The header of one part of a multipart answer: a smaller gap costs less than another part. */
+export const REMOTE_PART_OVERHEAD_BYTES = 100;
+/** Ranges asked for in one request, step by step fewer when a host cannot take them; servers fail beyond 1024. */
+export const REMOTE_RANGES_LADDER = [200, 50, 20, 5, 1] as const;
+/** A host that takes no more ranges than this has all gaps closed: there a round trip costs more than the bytes. */
+export const REMOTE_GENEROUS_RANGES = 5;
+/** Length of a `Range` header: servers commonly take 8 kB for all headers of a line. */
+export const REMOTE_RANGE_HEADER_CHARS_MAX = 7_500;
+/** Bytes asked for in one request, unless a single range is longer. */
+export const REMOTE_REQUEST_BYTES_MAX = 16 * MiB;
+/** Allowance for headers per part of a multipart answer; a longer body is not what was asked for. */
+export const REMOTE_MULTIPART_SLACK_BYTES = 4 * KiB;
+/** Redirects followed: a federation has a global and a local redirector before the data server. */
+export const REMOTE_REDIRECTS_MAX = 5;
+/** Connections to one host, each with one request at a time. */
+export const REMOTE_CONNECTIONS_PER_HOST = 8;
+/** Time for a connection to be made, name look-up and TLS included. */
+export const REMOTE_CONNECT_MS = 10_000;
+/** Silence after which a transfer has failed; progress, not total time, is what counts. */
+export const REMOTE_SILENCE_MS = 30_000;
+/** How long a read goes on trying while every replica fails: a server's restart should fit in. */
+export const REMOTE_PATIENCE_MS = 120_000;
+/** First and longest bound of the pauses between tries. */
+export const REMOTE_BACKOFF_BASE_MS = 100;
+export const REMOTE_BACKOFF_MAX_MS = 20_000;
+/** Longest `Retry-After` that is honoured. */
+export const REMOTE_RETRY_AFTER_MAX_MS = 60_000;
+/** Failures in a row after which a host is left alone. */
+export const HOST_FAILURES_TO_OPEN = 8;
+/** First and longest pause for a host that is left alone. */
+export const HOST_PAUSE_BASE_MS = 500;
+export const HOST_PAUSE_MAX_MS = 30_000;
+/** A token file is read again after so long: agents renew it while a run is on. */
+export const BEARER_TOKEN_REREAD_MS = 60_000;
+/** Passes through a file that can only be read in order: the main one, and one for events done again. */
+export const SEQUENTIAL_PASSES_MAX = 2;
+/** Read size of local compressed files. */
+export const LOCAL_READ_BYTES = 256 * KiB;
+/** Inflated bytes per step of the inflater. */
+export const INFLATE_CHUNK_BYTES = 256 * KiB;
 
 // --- relations
 assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message under way');

@@ -1,0 +1,314 @@
+/**
+ * Several places of one file as a single {@link ByteSource} that keeps going: each read goes to the replica expected to
+ * be fastest, a failing replica is put aside for a growing time and tried again, and a read or stream moves to the next
+ * replica where the last one broke off. A file with one place is a set of one: all tries of remote input happen here.
+ *
+ * A replica is *fresh* (not opened), *in use*, *aside* (until a moment) or *out* (for good: it refused, does not exist,
+ * changed, or differs from the others).
+ */
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Clock } from '../../core/clock.ts';
+import { describeThrown, GranuleError, isGranuleError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import { abortable } from './abortable.ts';
+import { fullJitterMs } from './backoff.ts';
+import type { ByteRange, ByteSource, FileChecksum, SourceIdentity } from './byte-source.ts';
+import type { RemoteOptions } from './remote-options.ts';
+
+/** What is known of the file beforehand; replicas that say otherwise are left out. */
+export interface ExpectedFile {
+  readonly sizeBytes?: number;
+  readonly checksums?: readonly FileChecksum[];
+}
+
+/** A source and what its server is expected to take for so many bytes. */
+export interface Replica {
+  readonly source: ByteSource;
+  expectedMs(sizeBytes: number, nowMs: number): number;
+}
+
+export interface ReplicaSetOptions {
+  /** shown in messages: LFN or GUID */
+  readonly name: string;
+  readonly expected: ExpectedFile;
+  readonly timing: Pick<RemoteOptions, 'patienceMs' | 'backoffBaseMs' | 'backoffMaxMs'>;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+interface Member extends Replica {
+  identity: SourceIdentity | undefined;
+  failures: number;
+  asideUntilMs: number;
+  /** why it is out for good */
+  out: GranuleError | undefined;
+}
+
+export class ReplicaSet implements ByteSource {
+  readonly place: string;
+  readonly #members: readonly Member[];
+  readonly #options: ReplicaSetOptions;
+  readonly #closing = new AbortController();
+  #opened: Promise<SourceIdentity> | undefined;
+  /** what every replica must agree with: what was expected, then what the first one said */
+  #agreed: { sizeBytes: number | undefined; checksums: readonly FileChecksum[]; by: string };
+
+  constructor(replicas: readonly Replica[], options: ReplicaSetOptions) {
+    this.place = replicas.map(({ source }) => source.place).join(', ');
+    this.#options = options;
+    this.#members = replicas.map(({ source, expectedMs }) => ({
+      source,
+      expectedMs,
+      identity: undefined,
+      failures: 0,
+      asideUntilMs: 0,
+      out: undefined,
+    }));
+    const { sizeBytes, checksums = [] } = options.expected;
+    this.#agreed = { sizeBytes, checksums, by: 'what is known of the file' };
+  }
+
+  /**
+   * With an expected size, answers as soon as one replica does. Without, waits for all of them to answer or fail once,
+   * so that a disagreement is found before the first byte is used.
+   *
+   * @throws SOURCE_DIFFERS when two replicas disagree and nothing says which is right
+   */
+  open(signal: AbortSignal): Promise<SourceIdentity> {
+    this.#opened ??= this.#openSet(this.#closing.signal).catch((error: unknown) => {
+      this.#opened = undefined;
+      throw error;
+    });
+    return abortable(this.#opened, signal);
+  }
+
+  async read(range: ByteRange, signal: AbortSignal): Promise<Uint8Array> {
+    const [bytes] = await this.readMany([range], signal);
+    return bytes ?? new Uint8Array(0);
+  }
+
+  readMany(ranges: readonly ByteRange[], signal: AbortSignal): Promise<Uint8Array[]> {
+    const sizeBytes = ranges.reduce((sum, range) => sum + range.lengthBytes, 0);
+    return this.#persist(sizeBytes, signal, ({ source }) => source.readMany(ranges, signal));
+  }
+
+  async *stream(offsetBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    let at = offsetBytes;
+    const trial = this.#beginTrial();
+    for (;;) {
+      const member = await this.#nextMember(Number.MAX_SAFE_INTEGER, trial, signal);
+      try {
+        for await (const chunk of member.source.stream(at, signal)) {
+          at += chunk.length;
+          this.#succeeded(member, trial);
+          yield chunk;
+        }
+        return;
+      } catch (error) {
+        this.#failed(member, error, trial, signal);
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new GranuleError('SOURCE_UNREACHABLE', `${this.#options.name} was closed`));
+    await Promise.all(this.#members.map(({ source }) => source.close()));
+  }
+
+  async #openSet(signal: AbortSignal): Promise<SourceIdentity> {
+    const trial = this.#beginTrial();
+    if (this.#members.length > 1) {
+      const first = this.#members.map(async (member) => {
+        try {
+          await this.#openMember(member, signal);
+        } catch (error) {
+          this.#failed(member, error, undefined, signal);
+          throw error;
+        }
+      });
+      if (this.#options.expected.sizeBytes === undefined) await Promise.allSettled(first);
+      else await Promise.any(first).catch(() => undefined);
+      const differing = this.#members.find(({ out }) => out?.code === 'SOURCE_DIFFERS');
+      if (differing?.out !== undefined && this.#options.expected.sizeBytes === undefined) throw differing.out;
+    }
+    return this.#persist(0, signal, (member) => this.#openMember(member, signal), trial);
+  }
+
+  /** Opens the member's source and holds its word against what is agreed. */
+  async #openMember(member: Member, signal: AbortSignal): Promise<SourceIdentity> {
+    const identity = await member.source.open(signal);
+    if (member.identity !== undefined) return member.identity;
+    const agreed = this.#agreed;
+    const difference = differenceBetween(identity, agreed);
+    if (difference !== undefined) {
+      throw new GranuleError(
+        'SOURCE_DIFFERS',
+        `${this.#options.name}: ${member.source.place} has ${difference[0]}, but ${agreed.by} says ${difference[1]}`,
+        {
+          details: { place: member.source.place, found: difference[0], wanted: difference[1] },
+          remedy: 'Remove the wrong replica from the catalogue.',
+        },
+      );
+    }
+    member.identity = identity;
+    this.#agreed = {
+      sizeBytes: agreed.sizeBytes ?? identity.sizeBytes,
+      checksums: agreed.checksums.length > 0 ? agreed.checksums : identity.checksums,
+      by: agreed.sizeBytes === undefined ? member.source.place : agreed.by,
+    };
+    return identity;
+  }
+
+  /** Tries the action on one replica after another until it succeeds, nobody is left, or patience ends. */
+  async #persist<Result>(
+    sizeBytes: number,
+    signal: AbortSignal,
+    action: (member: Member) => Promise<Result>,
+    trial = this.#beginTrial(),
+  ): Promise<Result> {
+    for (;;) {
+      const member = await this.#nextMember(sizeBytes, trial, signal);
+      try {
+        await this.#openMember(member, signal);
+        const result = await action(member);
+        this.#succeeded(member, trial);
+        return result;
+      } catch (error) {
+        this.#failed(member, error, trial, signal);
+      }
+    }
+  }
+
+  #beginTrial(): Trial {
+    return { tries: 0, failingSinceMs: undefined, lastError: undefined };
+  }
+
+  /** The replica that promises to be fastest; waits while all of them are aside. */
+  async #nextMember(sizeBytes: number, trial: Trial, signal: AbortSignal): Promise<Member> {
+    signal.throwIfAborted();
+    const candidates = this.#members.filter(({ out }) => out === undefined);
+    if (candidates.length === 0) throw this.#nobodyLeft(trial);
+    const nowMs = this.#options.clock.monotonicMs();
+    const ready = candidates.filter(({ asideUntilMs }) => asideUntilMs <= nowMs);
+    const best = leastBy(ready, (member) => member.expectedMs(sizeBytes, nowMs));
+    if (best !== undefined) return best;
+    const next = leastBy(candidates, ({ asideUntilMs }) => asideUntilMs);
+    const waitMs = (next?.asideUntilMs ?? nowMs) - nowMs;
+    const failingMs = trial.failingSinceMs === undefined ? 0 : nowMs - trial.failingSinceMs;
+    // A new read waits for a replica that others have found failing: its own patience begins with its own failure.
+    if (trial.tries > 0 && failingMs + waitMs > this.#patienceMs()) throw this.#nobodyLeft(trial);
+    await pause(Math.max(1, waitMs), undefined, { signal }).catch(() => signal.throwIfAborted());
+    return this.#nextMember(sizeBytes, trial, signal);
+  }
+
+  /** A file that never answered is more likely wrong than down: then the wait is shorter. */
+  #patienceMs(): number {
+    const { patienceMs } = this.#options.timing;
+    return this.#members.some(({ identity }) => identity !== undefined) ? patienceMs : patienceMs / 4;
+  }
+
+  #succeeded(member: Member, trial: Trial): void {
+    member.failures = 0;
+    trial.failingSinceMs = undefined;
+  }
+
+  /** Puts the member aside, or out; throws when the error is not the replica's fault. */
+  #failed(member: Member, error: unknown, trial: Trial | undefined, signal: AbortSignal): void {
+    if (signal.aborted) throw signal.reason;
+    if (!isGranuleError(error)) throw error;
+    const { clock, log, name, timing } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (trial !== undefined) {
+      trial.tries += 1;
+      trial.failingSinceMs ??= nowMs;
+      trial.lastError = error;
+    }
+    member.failures += 1;
+    if (isFinal(error, member)) {
+      member.out = error;
+      log.warn({ file: name, place: member.source.place, code: error.code, reason: error.message }, 'replica left out');
+      return;
+    }
+    const { retryAfterMs } = error.details;
+    const jitterMs = fullJitterMs(member.failures, timing, Math.random());
+    const asideMs = Math.max(jitterMs, typeof retryAfterMs === 'number' ? retryAfterMs : 0);
+    member.asideUntilMs = nowMs + asideMs;
+    log.info(
+      { file: name, place: member.source.place, asideMs: Math.round(asideMs), reason: describeThrown(error).message },
+      'replica put aside',
+    );
+  }
+
+  /** One replica out: its own error. Several: unreachable, with each one's reason. */
+  #nobodyLeft(trial: Trial): GranuleError {
+    const [only, ...others] = this.#members;
+    if (only?.out !== undefined && others.length === 0) return only.out;
+    const outs = this.#members.flatMap(({ out }) => (out === undefined ? [] : [out]));
+    const changed = outs.find(({ code }) => code === 'SOURCE_CHANGED');
+    if (changed !== undefined && outs.length === this.#members.length) return changed;
+    if (outs.length === this.#members.length && outs.every(({ code }) => code === outs[0]?.code) && outs[0])
+      return outs[0];
+    const last = trial.lastError;
+    const reasons = this.#members.map(({ out, source }) => out?.message ?? `${source.place} fails again and again`);
+    if (last !== undefined && !reasons.includes(last.message)) reasons.push(`the last failure: ${last.message}`);
+    return new GranuleError(
+      'SOURCE_UNREACHABLE',
+      `${this.#options.name} cannot be read from any of its ${this.#members.length} places`,
+      {
+        details: { file: this.#options.name, reasons, tries: trial.tries },
+        remedy: 'Run the same command again when a server can be reached, or add a replica to the catalogue.',
+        ...(last === undefined ? {} : { cause: last }),
+      },
+    );
+  }
+}
+
+/** One read's history over all replicas. */
+interface Trial {
+  tries: number;
+  failingSinceMs: number | undefined;
+  lastError: GranuleError | undefined;
+}
+
+/** Corrupt answers may be a matter of luck: a replica is out after the third in a row. */
+const CORRUPT_MAX = 3;
+
+function isFinal(error: GranuleError, member: Member): boolean {
+  switch (error.code) {
+    case 'SOURCE_UNREACHABLE':
+      // A name that was known before will be known again; a host nobody ever reached is a mistake in the address.
+      return error.details['permanent'] === true && member.identity === undefined;
+    case 'SOURCE_CORRUPT':
+      return member.failures >= CORRUPT_MAX;
+    default:
+      return true;
+  }
+}
+
+/** What is found and what was wanted, where the two disagree. */
+function differenceBetween(
+  identity: SourceIdentity,
+  agreed: { readonly sizeBytes: number | undefined; readonly checksums: readonly FileChecksum[] },
+): readonly [found: string, wanted: string] | undefined {
+  if (identity.sizeBytes !== undefined && agreed.sizeBytes !== undefined && identity.sizeBytes !== agreed.sizeBytes) {
+    return [`${identity.sizeBytes} bytes`, `${agreed.sizeBytes} bytes`];
+  }
+  for (const { algorithm, hex } of identity.checksums) {
+    const wanted = agreed.checksums.find((checksum) => checksum.algorithm === algorithm);
+    if (wanted !== undefined && wanted.hex !== hex) return [`${algorithm} ${hex}`, `${algorithm} ${wanted.hex}`];
+  }
+  return undefined;
+}
+
+function leastBy<Item>(items: readonly Item[], measure: (item: Item) => number): Item | undefined {
+  let best: Item | undefined;
+  let least = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const value = measure(item);
+    if (value < least) {
+      best = item;
+      least = value;
+    }
+  }
+  return best;
+}
