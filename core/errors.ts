@@ -158,6 +158,13 @@ export const ERROR_TABLE = {
     retry: 'never',
     summary: 'The payload fails before its first event: in prepare, or in initialize again and again.',
   },
+  PAYLOAD_INPUT_MISMATCH: {
+    kind: 'payload',
+    exitCode: 4,
+    httpStatus: 422,
+    retry: 'never',
+    summary: 'The payload cannot process events of this format.',
+  },
   PAYLOAD_OUTPUT_INVALID: {
     kind: 'payload',
     exitCode: 4,

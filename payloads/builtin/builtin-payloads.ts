@@ -17,6 +17,8 @@ function builtin(name: string, path: string, summary: string): BuiltinPayload {
 export const BUILTIN_PAYLOADS: readonly BuiltinPayload[] = [
   builtin('digest', './digest', 'SHA-256 of each event, one JSON object a line'),
   builtin('spin', './spin', 'burns CPU time drawn from a distribution'),
+  builtin('fastsim', './fastsim/fastsim', 'a fast detector simulation: tracker hits and calorimeter cells'),
+  builtin('hepmc-filter', './hepmc-filter', 'the HepMC events that pass simple cuts, unchanged'),
   builtin('noop', './noop', 'does nothing, or writes a record of a fixed size'),
 ];
 

@@ -17,9 +17,9 @@ export const numberValue = <Schema extends z.ZodType<number>>(schema: Schema) =>
 /** `true`/`false`, or one of the usual words for them. */
 export const flagValue = () => z.union([z.boolean(), z.stringbool()]);
 
-/** A list of whole numbers: an array, one number, or text with commas between them (`13,-13`). */
-export const integerListValue = () =>
+/** A list: an array, one number, or text with commas between the numbers (`13,-13`). */
+export const numberListValue = <Schema extends z.ZodType<number>>(schema: Schema) =>
   z.preprocess((value) => {
     if (typeof value === 'number') return [value];
     return typeof value === 'string' ? value.split(',').map(numberFromText) : value;
-  }, z.array(z.int()).min(1));
+  }, z.array(schema).min(1));
