@@ -246,6 +246,13 @@ export const ERROR_TABLE = {
     retry: 'never',
     summary: 'An output cannot be written, for instance because the disk is full.',
   },
+  OUTPUT_UNMERGEABLE: {
+    kind: 'output',
+    exitCode: 4,
+    httpStatus: 409,
+    retry: 'never',
+    summary: 'Outputs with different run headers cannot stand in one file of their format.',
+  },
   OUTPUT_TOO_LARGE: {
     kind: 'payload',
     exitCode: 4,

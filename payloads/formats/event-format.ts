@@ -81,12 +81,20 @@ export interface SplitOutput {
   /** what precedes the records; two files with equal headers are joined body to body */
   readonly header: Uint8Array;
   readonly body: Uint8Array;
+  /** NaN for a format whose records cannot be told apart (`bytes`) */
   readonly recordCount: number;
   /** absent for formats that carry no metadata */
   readonly info?: EventStreamInfo;
 }
 
-/** What a merge keeps between stretches; `encodeState` and `decodeState` carry it through the store. */
+/** What a record is written for. Numbers are NaN when unknown. */
+export interface RecordContext {
+  /** 1-based, in the input file */
+  readonly position: number;
+  readonly eventNumber: number;
+  readonly runNumber?: number;
+}
+
 export interface OutputFormat {
   readonly name: OutputFormatName;
   /** with the dot: `.ndjson` */
@@ -95,16 +103,28 @@ export interface OutputFormat {
   readonly carriesInfo: boolean;
   /** The whole of a single-event file before its first record. */
   begin(context: OutputContext): Uint8Array;
-  /** One record. Throws `PAYLOAD_OUTPUT_INVALID` for a value that the format cannot hold. */
-  encode(value: unknown, meta: { readonly position: number; readonly eventNumber: number }): Uint8Array;
+  /**
+   * One record. An input event of the same format is written as its bytes are (`as-input`).
+   *
+   * @throws PAYLOAD_OUTPUT_INVALID for a value that the format cannot hold
+   */
+  encode(value: unknown, meta: RecordContext): Uint8Array;
   /** The whole of a single-event file after its last record. */
   end(info: EventStreamInfo): Uint8Array;
-  /** Takes a complete single-event file (or slice) apart. Throws `OUTPUT_DAMAGED`. */
+  /** Takes a complete unmerged file apart. Throws `OUTPUT_DAMAGED`. */
   split(file: Uint8Array): SplitOutput;
-  /** Decodes and writes the body again (slow merge). Throws `OUTPUT_DAMAGED`. */
+  /**
+   * Decodes every record of a body and gives the body to write instead (slow merge): text comes back byte for byte,
+   * once it is known to decode; gev records are packed afresh. Throws `OUTPUT_DAMAGED`.
+   */
   rewrite(body: Uint8Array): Uint8Array;
-  /** Begins a writer of merged files. */
-  createJoiner(state: Uint8Array | undefined): OutputJoiner;
+  /**
+   * Begins a writer of merged files, or goes on with one.
+   *
+   * @param state what {@link OutputJoiner.state} gave, undefined for a new file
+   * @param stream named in the header of a file that turns out to hold no record, where the format has such a place
+   */
+  createJoiner(state: Uint8Array | undefined, stream?: string): OutputJoiner;
 }
 
 /**
@@ -112,9 +132,16 @@ export interface OutputFormat {
  * the file's length whenever it commits; a joiner made from that state goes on exactly there.
  */
 export interface OutputJoiner {
-  /** Bytes to append for one split file: headers where they change, then the body. */
+  /**
+   * Bytes to append for one split file: headers where they change, then the body. They are views into the part or
+   * bytes of their own; the joiner keeps no view of the part.
+   *
+   * @param offsetBytes length of the merged file so far
+   * @throws OUTPUT_UNMERGEABLE when the format has one header per file and the part has another
+   */
   append(part: SplitOutput, offsetBytes: number): readonly Uint8Array[];
   /** Bytes that complete the file: trailers, footer index. A file without records is valid too. */
   finish(offsetBytes: number): Uint8Array;
+  /** Small: independent of how much was appended. */
   state(): Uint8Array;
 }

@@ -39,8 +39,7 @@ function isSameList<T>(first: readonly T[], second: readonly T[]): boolean {
 
 /** Intervals of one key and value are joined where they overlap or follow each other without a gap. */
 function uniteIntervals(first: readonly Interval[], second: readonly Interval[]): readonly Interval[] {
-  if (first.length === 0) return second;
-  if (second.length === 0) return first;
+  if (first.length + second.length === 0) return first;
   const byValue = [...first, ...second].sort(
     (a, b) => compareTexts(a.key, b.key) || compareTexts(a.value, b.value) || a.firstRun - b.firstRun,
   );

@@ -109,6 +109,15 @@ export function encodeHeader(description: GevDescription): Buffer {
   return sealPart(header);
 }
 
+/** @param header the whole header. Undefined when it is none, or damaged. */
+export function readDescription(header: Buffer): GevDescription | undefined {
+  if (!header.subarray(0, GEV_MAGIC.length).equals(GEV_MAGIC) || !isSealIntact(header)) return undefined;
+  if (header.readUInt16LE(8) !== GEV_SCHEMA) return undefined;
+  const packed = unpackValue(header.subarray(HEADER_PREFIX_BYTES, header.length - CRC_BYTES));
+  const [stream, maker, sourceFormat] = packed as [string, string, string];
+  return { stream, maker, sourceFormat };
+}
+
 export interface RecordMeta {
   readonly position: number;
   readonly eventNumber: number;

@@ -29,7 +29,10 @@ export const gevInput: InputFormat = {
   name: 'gev',
   recognise: (head) => asBuffer(head).subarray(0, GEV_MAGIC.length).equals(GEV_MAGIC),
   createIndexer: (sink: IndexSink) => new GevIndexer(sink),
-  identify: (record) => readRecordPrefix(asBuffer(record)),
+  identify: (record) => {
+    const { eventNumber, runNumber } = readRecordPrefix(asBuffer(record));
+    return { eventNumber, runNumber };
+  },
   decode: decodeRecordBody,
 };
 

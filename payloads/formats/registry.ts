@@ -1,12 +1,16 @@
 /** The formats there are. Reading: {@link recogniseFormat}, {@link inputFormat}; writing: {@link outputFormat}. */
 import { assert } from '../../core/assert.ts';
 import type { FormatName } from '../../core/file-index.ts';
-import type { InputFormat } from './event-format.ts';
+import { bytesOutput } from './bytes-output.ts';
+import type { InputFormat, OutputFormat, OutputFormatName } from './event-format.ts';
 import { gevInput } from './gev.ts';
+import { gevOutput } from './gev-output.ts';
 import { hepmc2Input } from './hepmc2.ts';
 import { hepmc3Input } from './hepmc3.ts';
 import { lheInput } from './lhe.ts';
+import { hepmc2Output, hepmc3Output, lheOutput } from './listing-output.ts';
 import { ndjsonInput } from './ndjson.ts';
+import { ndjsonOutput } from './ndjson-output.ts';
 
 /** In the order in which they are tried: the loosest last. */
 const INPUT_FORMATS: readonly InputFormat[] = [gevInput, hepmc3Input, hepmc2Input, lheInput, ndjsonInput];
@@ -24,4 +28,18 @@ export function inputFormat(name: FormatName): InputFormat {
 /** @param head the first bytes of the inflated file, up to `RECOGNISE_BYTES_MAX`: all of them if it is shorter */
 export function recogniseFormat(head: Uint8Array): InputFormat | undefined {
   return INPUT_FORMATS.find((format) => format.recognise(head));
+}
+
+const OUTPUT_FORMATS: Readonly<Record<OutputFormatName, OutputFormat>> = {
+  ndjson: ndjsonOutput,
+  gev: gevOutput,
+  hepmc3: hepmc3Output,
+  hepmc2: hepmc2Output,
+  lhe: lheOutput,
+  bytes: bytesOutput,
+};
+
+/** The writer of a format. */
+export function outputFormat(name: OutputFormatName): OutputFormat {
+  return OUTPUT_FORMATS[name];
 }

@@ -1,0 +1,237 @@
+/** Writes granule's own container (layout: `gev-layout.ts`): single-event files, and merged files with an index. */
+import { GranuleError } from '../../core/errors.ts';
+import type { EventStreamInfo, OutputFormat, OutputJoiner, RecordContext, SplitOutput } from './event-format.ts';
+import { EMPTY_INFO, uniteInfo } from './event-stream-info.ts';
+import { damaged, refusedRecord } from './format-errors.ts';
+import { decodeRecordBody } from './gev.ts';
+import {
+  BLOCK_PREFIX_BYTES,
+  CRC_BYTES,
+  decodeFooter,
+  decodeLengths,
+  encodeFooter,
+  encodeHeader,
+  encodeIndex,
+  encodeLengths,
+  encodeRecord,
+  FOOTER_MARK,
+  type GevFooter,
+  HEADER_PREFIX_BYTES,
+  INDEX_MARK,
+  infoFromPacked,
+  isSealIntact,
+  NOT_COUNTED,
+  packableInfo,
+  packValue,
+  RECORD_PREFIX_BYTES,
+  RECORDS_PER_INDEX,
+  readDescription,
+  readRecordPrefix,
+  TRAILER_BYTES,
+  unpackValue,
+} from './gev-layout.ts';
+import { asBuffer } from './line-blocks.ts';
+
+const MAKER = 'granule';
+
+export const gevOutput: OutputFormat = {
+  name: 'gev',
+  fileExtension: '.gev',
+  carriesInfo: true,
+  begin: ({ stream, inputFormat }) => encodeHeader({ stream, maker: MAKER, sourceFormat: inputFormat }),
+  encode: encodeValue,
+  end: (info) => encodeFooter({ recordCount: NOT_COUNTED, lastIndexOffset: 0, lengths: [], info }),
+  split: splitGev,
+  rewrite: rewriteGev,
+  createJoiner: (state, stream) => new GevJoiner(state, stream ?? ''),
+};
+
+function encodeValue(value: unknown, meta: RecordContext): Uint8Array {
+  if (value instanceof Uint8Array && isRecord(asBuffer(value))) return value;
+  if (value === undefined || typeof value === 'function' || typeof value === 'symbol') {
+    throw refusedRecord(`msgpack has no form for ${typeof value}`, 'write a value, object or array of values');
+  }
+  let body: Buffer;
+  try {
+    body = packValue(value);
+  } catch (cause) {
+    throw refusedRecord(
+      `a value cannot be written as msgpack: ${(cause as Error).message}`,
+      'write plain values, without cycles',
+      cause,
+    );
+  }
+  const { position, eventNumber, runNumber = Number.NaN } = meta;
+  return encodeRecord(body, { position, eventNumber, runNumber });
+}
+
+/** Whether the bytes are one intact record: an input event that is passed on. */
+function isRecord(bytes: Buffer): boolean {
+  return (
+    bytes.length >= RECORD_PREFIX_BYTES + CRC_BYTES &&
+    readRecordPrefix(bytes).bodyBytes === bytes.length - RECORD_PREFIX_BYTES - CRC_BYTES &&
+    isSealIntact(bytes)
+  );
+}
+
+function splitGev(file: Uint8Array): SplitOutput {
+  const buffer = asBuffer(file);
+  const headerBytes = headerLength(buffer);
+  const trailerStart = buffer.length - TRAILER_BYTES;
+  const footerBytes = trailerStart >= headerBytes ? buffer.readUInt32LE(trailerStart) : 0;
+  const bodyEnd = buffer.length - footerBytes;
+  const footer = bodyEnd >= headerBytes ? readFooter(buffer.subarray(bodyEnd)) : undefined;
+  if (footer === undefined) throw damaged('a gev file has no intact footer');
+  const body = buffer.subarray(headerBytes, bodyEnd);
+  let recordCount = 0;
+  for (const part of partsOf(body)) if (part.isRecord) recordCount += 1;
+  if (footer.recordCount !== NOT_COUNTED && footer.recordCount !== recordCount) {
+    throw damaged(`the footer of a gev file counts ${footer.recordCount} records, there are ${recordCount}`);
+  }
+  return { header: buffer.subarray(0, headerBytes), body, recordCount, info: footer.info };
+}
+
+function readFooter(bytes: Buffer): GevFooter | undefined {
+  return bytes.length < BLOCK_PREFIX_BYTES + CRC_BYTES + TRAILER_BYTES ? undefined : decodeFooter(bytes);
+}
+
+function headerLength(file: Buffer): number {
+  if (file.length >= HEADER_PREFIX_BYTES + CRC_BYTES) {
+    const length = HEADER_PREFIX_BYTES + file.readUInt16LE(10) + CRC_BYTES;
+    if (length <= file.length && readDescription(file.subarray(0, length)) !== undefined) return length;
+  }
+  throw damaged('a gev file has no intact header');
+}
+
+interface Part {
+  readonly bytes: Buffer;
+  /** false for an index of a merged file */
+  readonly isRecord: boolean;
+}
+
+/** Records and indexes of a body, in order, by their lengths. Throws `OUTPUT_DAMAGED` when they do not add up. */
+function* partsOf(body: Uint8Array): IterableIterator<Part> {
+  const buffer = asBuffer(body);
+  let at = 0;
+  while (at < buffer.length) {
+    if (at + BLOCK_PREFIX_BYTES > buffer.length) throw damaged('the records of a gev file are cut');
+    const lengthOrMark = buffer.readUInt32LE(at);
+    const isRecord = lengthOrMark !== INDEX_MARK;
+    const lengthBytes = isRecord
+      ? RECORD_PREFIX_BYTES + lengthOrMark + CRC_BYTES
+      : BLOCK_PREFIX_BYTES + buffer.readUInt32LE(at + 4) + CRC_BYTES;
+    const end = at + lengthBytes;
+    if (lengthOrMark === FOOTER_MARK || end > buffer.length) throw damaged('the records of a gev file are cut');
+    yield { bytes: buffer.subarray(at, end), isRecord };
+    at = end;
+  }
+}
+
+/** Unpacks every record, which checks its crc, and packs it again. */
+function rewriteGev(body: Uint8Array): Uint8Array {
+  const records: Uint8Array[] = [];
+  for (const { bytes, isRecord } of partsOf(body)) {
+    if (!isRecord) continue;
+    try {
+      records.push(encodeRecord(packValue(decodeRecordBody(bytes)), readRecordPrefix(bytes)));
+    } catch (cause) {
+      throw damaged(`record ${records.length + 1} of a gev file is damaged`, cause);
+    }
+  }
+  return Buffer.concat(records);
+}
+
+/** What {@link GevJoiner.state} packs, in this order. */
+type JoinerState = [
+  stream: string,
+  recordCount: number,
+  lastIndexOffset: number,
+  lengths: Uint8Array,
+  info: ReturnType<typeof packableInfo>,
+];
+
+/** The header of the first part stays in force: later parts must be of its stream. */
+class GevJoiner implements OutputJoiner {
+  #stream: string;
+  #recordCount = 0;
+  #lastIndexOffset = 0;
+  /** whole lengths of the records since the last index: fewer than `RECORDS_PER_INDEX` */
+  #lengths: number[] = [];
+  #info: EventStreamInfo = EMPTY_INFO;
+  /** a header was written */
+  #isBegun = false;
+
+  constructor(state: Uint8Array | undefined, stream: string) {
+    this.#stream = stream;
+    if (state === undefined || state.length === 0) return;
+    const [name, recordCount, lastIndexOffset, lengths, info] = unpackValue(state) as JoinerState;
+    this.#stream = name;
+    this.#recordCount = recordCount;
+    this.#lastIndexOffset = lastIndexOffset;
+    this.#lengths = decodeLengths(lengths);
+    this.#info = infoFromPacked(info);
+    this.#isBegun = true;
+  }
+
+  append(part: SplitOutput, offsetBytes: number): readonly Uint8Array[] {
+    const pieces: Uint8Array[] = [];
+    let offset = offsetBytes;
+    if (part.header.length > 0) offset += this.#header(part.header, pieces);
+    if (part.info !== undefined) this.#info = uniteInfo(this.#info, part.info);
+    for (const { bytes, isRecord } of partsOf(part.body)) {
+      if (!isRecord) continue;
+      pieces.push(bytes);
+      offset += bytes.length;
+      this.#recordCount += 1;
+      this.#lengths.push(bytes.length);
+      if (this.#lengths.length === RECORDS_PER_INDEX) {
+        const index = encodeIndex(this.#lastIndexOffset, this.#lengths);
+        pieces.push(index);
+        this.#lastIndexOffset = offset;
+        this.#lengths = [];
+        offset += index.length;
+      }
+    }
+    return pieces;
+  }
+
+  finish(): Uint8Array {
+    const footer = encodeFooter({
+      recordCount: this.#recordCount,
+      lastIndexOffset: this.#lastIndexOffset,
+      lengths: this.#lengths,
+      info: this.#info,
+    });
+    if (this.#isBegun) return footer;
+    return Buffer.concat([encodeHeader({ stream: this.#stream, maker: MAKER, sourceFormat: '' }), footer]);
+  }
+
+  state(): Uint8Array {
+    if (!this.#isBegun) return new Uint8Array(0);
+    const state: JoinerState = [
+      this.#stream,
+      this.#recordCount,
+      this.#lastIndexOffset,
+      encodeLengths(this.#lengths),
+      packableInfo(this.#info),
+    ];
+    return packValue(state);
+  }
+
+  /** Returns the bytes it adds to `pieces`. */
+  #header(header: Uint8Array, pieces: Uint8Array[]): number {
+    const description = readDescription(asBuffer(header));
+    if (description === undefined) throw damaged('a gev file has no intact header');
+    if (!this.#isBegun) {
+      this.#isBegun = true;
+      this.#stream = description.stream;
+      pieces.push(header);
+      return header.length;
+    }
+    if (description.stream === this.#stream) return 0;
+    throw new GranuleError(
+      'OUTPUT_UNMERGEABLE',
+      `records of stream ${description.stream} cannot stand in a gev file of stream ${this.#stream}`,
+    );
+  }
+}
