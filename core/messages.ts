@@ -99,11 +99,16 @@ export interface WorkerTokens {
   readonly copy: boolean;
 }
 
+/** Nothing more to hand out for now: close the files that wait for further ranges, and ask again. */
+export interface WorkerFlush {
+  readonly kind: 'flush';
+}
+
 export interface WorkerEnd {
   readonly kind: 'end';
 }
 
-export type ToWorker = WorkerTokens | WorkerEnd;
+export type ToWorker = WorkerTokens | WorkerFlush | WorkerEnd;
 
 // --- worker → token scatterer ----------------------------------------------------------------------------------------
 
@@ -139,16 +144,28 @@ export interface WorkerAsks {
   readonly threadCpuMs: number;
 }
 
-/** The last message: the worker got `end`, has closed its files and finalized its payload. */
+/** `initialize` threw, or the payload could not be loaded. The session is over. */
+export interface WorkerInitFailed {
+  readonly kind: 'init-failed';
+  readonly error: SerialisedError;
+}
+
+/**
+ * The last message of a session.
+ * - `end`: it was told to end, has closed its files and finalized its payload
+ * - `recycle`: it reached its number of events or its memory limit; another thread takes its place
+ * - `broken`: the payload cannot be trusted in this thread any more (a late error, an execution that never settled)
+ */
 export interface WorkerLeaves {
   readonly kind: 'leave';
+  readonly reason: 'end' | 'recycle' | 'broken';
   readonly reports: readonly RangeReport[];
-  /** `finalize` threw */
+  /** `finalize` threw, or the late error */
   readonly error: SerialisedError | null;
   readonly threadCpuMs: number;
 }
 
-export type FromWorker = WorkerAsks | WorkerLeaves;
+export type FromWorker = WorkerAsks | WorkerInitFailed | WorkerLeaves;
 
 // --- how a worker begins ---------------------------------------------------------------------------------------------
 
@@ -182,6 +199,11 @@ export interface SessionData {
   readonly sequence: SequenceRule;
   readonly outputBytesMax: number;
   readonly logLevel: LogLevel;
-  /** time-out of one event; 0 for none. Read from the board, so that it may change while the session runs */
-  readonly board: SharedArrayBuffer | string;
+  /** memory of the worker's execution board */
+  readonly board: SharedArrayBuffer;
+  /** the session ends after this many events, or when heap and external memory exceed this; 0: never */
+  readonly recycleEvents: number;
+  readonly recycleMemoryBytes: number;
+  /** name and version, kept in the metadata of outputs */
+  readonly processingTag: string;
 }
