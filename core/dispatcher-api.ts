@@ -53,11 +53,6 @@ export interface OutputRecord {
   readonly file: string;
   /** half-open range in that file */
   readonly offsetBytes: number;
-  /**
-   * Set when several ranges share the file: the range's bytes are then records only, and the first `headerBytes` bytes
-   * of the file stand before the records of every range in it.
-   */
-  readonly headerBytes?: number;
   readonly lengthBytes: number;
   /** set for a file shared by several ranges: length of the header at its beginning */
   readonly headerBytes?: number;

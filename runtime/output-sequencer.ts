@@ -292,7 +292,6 @@ export class OutputSequencer {
     range.openFiles += 1;
     open.sliceStart = undefined;
     open.records = 0;
-    open.sliceCrc = 0;
   }
 
   #openFile(stream: string, event: EventInWork): OpenFile {
@@ -337,7 +336,7 @@ export class OutputSequencer {
 
   #beginSlice(open: OpenFile): void {
     open.sliceStart = open.file.mark();
-    open.sliceCrc = 0;
+    open.sliceCrc = crc32(open.header);
     open.records = 0;
   }
 
