@@ -45,6 +45,14 @@ export const WORKERS_MAX = 256;
 export const CREDIT_MAX = 128;
 /** Messages queued on a channel before `send` waits. */
 export const CHANNEL_HIGH_WATER_MARK = 4096;
+/** Tokens, and bytes that ride with them, in one message of the token extractor. */
+export const EXTRACT_TOKENS = 256;
+export const EXTRACT_FRAMES_BYTES = 1 * MiB;
+/** Bytes that may ride with tokens waiting in the node's memory, beside one batch per worker. */
+export const QUEUED_FRAMES_BYTES_MAX = 64 * MiB;
+/** Ranges leased ahead of the workers: this much work, within the bounds that follow. */
+export const LEASE_AHEAD_MS = 250;
+export const LEASE_AHEAD_MAX = 4096;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /** A batch of short events is sized to about this much work: it hides the round trip to the scatterer. */
@@ -69,6 +77,8 @@ export const TIMEOUT_CHECK_MS = 100;
 export const TIMEOUT_GRACE_MS = 5000;
 /** Beyond its time-out a thread that does not even notice (an endless loop) is terminated after this long. */
 export const TIMEOUT_STUCK_MS = 500;
+/** Sessions in a row that may end before their payload is initialized. */
+export const INIT_FAILURES_MAX = 3;
 /** Log lines of a payload kept per event, for the report of a failure. */
 export const LOG_TAIL_LINES = 40;
 /** Length of one kept log line. */

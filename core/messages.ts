@@ -130,6 +130,8 @@ export type RangeReport =
       readonly attemptNr: number;
       readonly eventCount: number;
       readonly failure: Failure;
+      /** executions of the range that ended badly before this one */
+      readonly failuresBefore: number;
       readonly wallMs: number;
       readonly copy: boolean;
     };

@@ -75,9 +75,7 @@ class EventOutput implements OutputStream {
   }
 
   addIntervalOfValidity(key: string, firstRun: number, lastRun: number, value: string): void {
-    this.#context
-      .sequencerWhileOpen(this.#stream)
-      .addIntervalOfValidity(this.#stream, key, firstRun, lastRun, value);
+    this.#context.sequencerWhileOpen(this.#stream).addIntervalOfValidity(this.#stream, key, firstRun, lastRun, value);
   }
 }
 
@@ -94,7 +92,11 @@ export class ExecutionContext implements EventContext<unknown, unknown> {
   #open = true;
 
   constructor(
-    worker: { readonly context: WorkerContext<unknown, unknown>; readonly sequencer: OutputSequencer; readonly taskSeed: number },
+    worker: {
+      readonly context: WorkerContext<unknown, unknown>;
+      readonly sequencer: OutputSequencer;
+      readonly taskSeed: number;
+    },
     range: { readonly rangeIndex: number; readonly attemptNr: number },
     event: ExecutedEvent,
   ) {
@@ -104,6 +106,10 @@ export class ExecutionContext implements EventContext<unknown, unknown> {
     this.rangeIndex = range.rangeIndex;
     this.attemptNr = range.attemptNr;
     this.#event = event;
+  }
+
+  get position(): number {
+    return this.#event.position;
   }
 
   get options(): unknown {
@@ -151,6 +157,11 @@ export class ExecutionContext implements EventContext<unknown, unknown> {
   abort(reason: unknown): void {
     this.#aborted = true;
     this.#abort?.abort(reason);
+  }
+
+  /** For the session: what the payload throws now is a consequence of the abort. */
+  get isAborted(): boolean {
+    return this.#aborted;
   }
 
   /** For the session: nothing may be written any more. */

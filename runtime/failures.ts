@@ -34,7 +34,10 @@ export function failureOf(thrown: unknown, logTail: readonly string[]): Failure 
   const { message, stack } = describeThrown(thrown);
   const declared = declaredFailure(thrown);
   if (declared !== undefined) {
-    return withStack({ ...declared, message: line(message), logTail: [...logTail, ...(declared.logTail ?? [])] }, stack);
+    return withStack(
+      { ...declared, message: line(message), logTail: [...logTail, ...(declared.logTail ?? [])] },
+      stack,
+    );
   }
   const cause = isGranuleError(thrown) ? (CAUSE_OF_CODE[thrown.code] ?? 'payload-error') : 'payload-error';
   return withStack({ cause, message: line(message), logTail }, stack);

@@ -104,7 +104,11 @@ export class OutputSequencer {
   }
 
   get #sharesFiles(): boolean {
-    return this.#options.rule.at === 'events' || this.#options.rule.at === 'bytes' || this.#options.rule.at === 'EndInputFile';
+    return (
+      this.#options.rule.at === 'events' ||
+      this.#options.rule.at === 'bytes' ||
+      this.#options.rule.at === 'EndInputFile'
+    );
   }
 
   beginRange(token: RangeToken, inputFile: WorkerFile, copy: boolean): void {
@@ -127,7 +131,10 @@ export class OutputSequencer {
     const event = this.#event;
     assert(event !== undefined, 'records are written while an event is in work');
     const open = this.#openFile(stream, event);
-    const bytes = open.format.encode(value, { position: event.position, eventNumber: open.format.carriesInfo ? event.eventNumber : Number.NaN });
+    const bytes = open.format.encode(value, {
+      position: event.position,
+      eventNumber: open.format.carriesInfo ? event.eventNumber : Number.NaN,
+    });
     open.eventBytes += bytes.length;
     if (open.eventBytes > this.#options.outputBytesMax) {
       throw new GranuleError(

@@ -10,10 +10,18 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
-import { serialiseError } from '../core/errors.ts';
+import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
 import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
-import type { FromWorker, RangeReport, RangeToken, SessionData, ToWorker, WorkerFile, WorkerTokens } from '../core/messages.ts';
+import type {
+  FromWorker,
+  RangeReport,
+  RangeToken,
+  SessionData,
+  ToWorker,
+  WorkerFile,
+  WorkerTokens,
+} from '../core/messages.ts';
 import type { InputFormat } from '../payloads/formats/event-format.ts';
 import { inputFormat } from '../payloads/formats/registry.ts';
 import type { PayloadDefinition, WorkerContext } from '../payloads/payload.ts';
@@ -64,7 +72,6 @@ export class WorkerSession {
   #context!: WorkerContext<unknown, unknown>;
   #incidents!: IncidentNotifier;
   #current: { readonly context: ExecutionContext; readonly giveUp: (error: unknown) => void } | undefined;
-  #currentRange: { readonly token: RangeToken; readonly copy: boolean } | undefined;
   #executedEvents = 0;
   /** set when the payload cannot be trusted in this thread any more */
   #broken: unknown;
@@ -75,15 +82,18 @@ export class WorkerSession {
     this.#board = new ExecutionBoard(parts.data.board);
   }
 
-  /** Runs until the session is over. Resolves after the last message is sent. */
-  async run(): Promise<void> {
+  /**
+   * Runs until the session is over. Resolves after the last message is sent, with its reason; `broken` also when the
+   * payload could not be initialized.
+   */
+  async run(): Promise<'end' | 'recycle' | 'broken'> {
     const { channel, cpuClock } = this.#parts;
     const startedMs = performance.now();
     try {
       await this.#initialize();
     } catch (error) {
       await channel.send({ kind: 'init-failed', error: serialiseError(error) });
-      return;
+      return 'broken';
     }
     const watch = setInterval(() => this.#watchTimeout(), TIMEOUT_CHECK_MS);
     watch.unref();
@@ -95,7 +105,7 @@ export class WorkerSession {
         await channel.send({ kind: 'ask', reports: this.#takeReports(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
         readyAfterMs = null;
         const received = await channel.receive();
-        if (received === undefined) return;
+        if (received === undefined) return 'broken';
         const { message, frames } = received;
         switch (message.kind) {
           case 'tokens':
@@ -117,21 +127,24 @@ export class WorkerSession {
   }
 
   /**
-   * An error reached the thread outside `execute`: fails the event in execution (if it is its own) and ends the session.
-   * Resolves when the thread may exit.
+   * An error reached the thread outside `execute`. Fails the event in execution and ends the session.
+   *
+   * @returns true when the session has left and the thread is to end; false when `run` is about to end by itself
    */
-  async noteLateError(error: unknown, kind: LateErrorKind): Promise<void> {
+  async noteLateError(error: unknown, kind: LateErrorKind): Promise<boolean> {
     const source = this.#executions.getStore();
+    const of = source === undefined ? 'an event' : `position ${source.position}`;
     this.#isBroken = true;
     this.#broken = error;
-    this.#parts.log.error(`${LATE_ERROR[kind]}: ${serialiseError(error).message}`);
+    this.#parts.log.error(`${LATE_ERROR[kind]} (begun by ${of}): ${describeThrown(error).message}`);
     const current = this.#current;
     if (current !== undefined) {
       // Ends the await in #executeAsync: the loop then leaves by itself.
-      current.giveUp(source === undefined || source === current.context ? { lateError: error } : { lateError: error });
-      return;
+      current.giveUp({ lateError: error });
+      return false;
     }
     await this.#leave('broken', error);
+    return true;
   }
 
   async #initialize(): Promise<void> {
@@ -160,7 +173,11 @@ export class WorkerSession {
 
   async #executeBatch(message: WorkerTokens, frames: readonly Uint8Array[]): Promise<void> {
     for (const file of message.files) {
-      this.#files.set(file.fileIndex, { file, format: inputFormat(file.format), headers: file.runSegments.map(() => undefined) });
+      this.#files.set(file.fileIndex, {
+        file,
+        format: inputFormat(file.format),
+        headers: file.runSegments.map(() => undefined),
+      });
     }
     const { tokens } = message;
     const cpuBefore = this.#parts.cpuClock.nowMs();
@@ -186,7 +203,6 @@ export class WorkerSession {
     const known = this.#knownFile(token);
     const measured: Measured = { wallMs: 0, cpuMs: 0, eventCount: token.lastEvent - token.startEvent + 1, copy };
     this.#measured.set(token.rangeIndex, measured);
-    this.#currentRange = { token, copy };
     const startedMs = performance.now();
     let position = token.startEvent;
     try {
@@ -263,7 +279,7 @@ export class WorkerSession {
     } catch (error) {
       context.close();
       this.#board.end();
-      throw error;
+      throw context.isAborted ? { ...TIMED_OUT, cause: error } : error;
     } finally {
       this.#current = undefined;
     }
@@ -285,13 +301,11 @@ export class WorkerSession {
     measured.wallMs = performance.now() - startedMs;
     this.#sequencer.endRange();
     this.#collectComplete();
-    this.#currentRange = undefined;
   }
 
   #failRange(token: RangeToken, position: number, error: unknown, measured: Measured, startedMs: number): void {
     this.#sequencer.abandonRange();
     this.#measured.delete(token.rangeIndex);
-    this.#currentRange = undefined;
     const failure: Failure = { ...failureOf(error, this.#parts.log.tail()), position };
     this.#reports.push({
       kind: 'failed',
@@ -299,6 +313,7 @@ export class WorkerSession {
       attemptNr: token.attemptNr,
       eventCount: measured.eventCount,
       failure,
+      failuresBefore: token.failures,
       wallMs: performance.now() - startedMs,
       copy: measured.copy,
     });
@@ -353,7 +368,7 @@ export class WorkerSession {
     return memory.heapUsed + memory.external > recycleMemoryBytes;
   }
 
-  async #finalizeAndLeave(reason: 'end' | 'recycle'): Promise<void> {
+  async #finalizeAndLeave(reason: 'end' | 'recycle'): Promise<'end' | 'recycle'> {
     let failed: unknown;
     try {
       this.#closeFiles();
@@ -362,10 +377,10 @@ export class WorkerSession {
     } catch (error) {
       failed = error;
     }
-    await this.#leave(reason, failed);
+    return this.#leave(reason, failed);
   }
 
-  async #leave(reason: 'end' | 'recycle' | 'broken', error: unknown): Promise<void> {
+  async #leave<Reason extends 'end' | 'recycle' | 'broken'>(reason: Reason, error: unknown): Promise<Reason> {
     if (reason === 'broken') this.#closeFiles();
     await this.#parts.channel.send({
       kind: 'leave',
@@ -374,6 +389,7 @@ export class WorkerSession {
       error: error === undefined ? null : serialiseError(error),
       threadCpuMs: this.#parts.cpuClock.nowMs(),
     });
+    return reason;
   }
 
   /** An asynchronous event over its time-out: aborted, then given up. (An endless loop is the supervisor's business.) */
@@ -399,7 +415,12 @@ export class WorkerSession {
     return known;
   }
 
-  #bytesOf(token: RangeToken, known: KnownFile, frames: readonly Uint8Array[], batch: readonly RangeToken[]): Uint8Array {
+  #bytesOf(
+    token: RangeToken,
+    known: KnownFile,
+    frames: readonly Uint8Array[],
+    batch: readonly RangeToken[],
+  ): Uint8Array {
     if (token.frame >= 0) {
       const frame = frames[token.frame];
       if (frame === undefined) throw new Error(`frame ${token.frame} did not come with its token`);
