@@ -5,13 +5,14 @@
  * executes; the supervisor sees how long that has taken, and may take back tokens that are not claimed yet (so that a
  * token never waits behind a long event while another core is idle).
  *
- * Layout: 4 Int32 words, then 4 Float64 values.
+ * Layout: 6 Int32 words, then 4 Float64 values.
  * - `claim`: low half the next unclaimed token of the batch, high half the end of the batch; changed by
  *   compare-and-exchange from both sides.
  * - `sequence`: odd while an event is in execution; grows by one at each begin and end. A reader takes the values as
  *   one when the sequence is the same before and after.
  * - `batch`: number of the batch.
  * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
+ * - `phase`: waiting, running or doomed; see {@link ExecutionBoard.doom}.
  * - values: rangeIndex, position, start (ms since the epoch, monotonic within the process), time-out in ms (0: none).
  */
 import { assert } from '../core/assert.ts';
@@ -20,7 +21,16 @@ const CLAIM = 0;
 const SEQUENCE = 1;
 const BATCH = 2;
 const ABORTING = 3;
-const INT_WORDS = 4;
+const PHASE = 4;
+/** even, so that the Float64 values that follow are aligned */
+const INT_WORDS = 6;
+
+/** The worker waits for a message: ending its thread now would abort the process. */
+const PHASE_WAITING = 0;
+/** The worker runs foreign code, or is about to; no receive is pending. */
+const PHASE_RUNNING = 1;
+/** The supervisor has decided to end the thread. */
+const PHASE_DOOMED = 2;
 
 const RANGE_INDEX = 0;
 const POSITION = 1;
@@ -54,6 +64,13 @@ export class ExecutionBoard {
     this.memory = memory;
     this.#words = new Int32Array(memory, 0, INT_WORDS);
     this.#values = new Float64Array(memory, INT_WORDS * 4, FLOAT_VALUES);
+  }
+
+  /** A board for a session that is about to start: it runs foreign code from the beginning. */
+  static forNewSession(): ExecutionBoard {
+    const board = new ExecutionBoard();
+    Atomics.store(board.#words, PHASE, PHASE_RUNNING);
+    return board;
   }
 
   // --- the supervisor's side
@@ -115,11 +132,29 @@ export class ExecutionBoard {
     return Atomics.load(this.#words, ABORTING) === execution.sequence;
   }
 
+  /**
+   * Asks for the right to end the worker's thread. Granted only while it runs foreign code, and from then on the worker
+   * will not wait for a message any more: a thread that dies while it waits takes the process with it.
+   */
+  doom(): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_DOOMED) === PHASE_RUNNING;
+  }
+
   setTimeoutMs(timeoutMs: number): void {
     this.#values[TIMEOUT] = timeoutMs;
   }
 
   // --- the worker's side
+
+  /** Before it waits for a message. False when the thread is doomed: then it must not wait, but end. */
+  tryEnterWaiting(): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_WAITING) === PHASE_RUNNING;
+  }
+
+  /** After a message has arrived. */
+  enterRunning(): void {
+    Atomics.store(this.#words, PHASE, PHASE_RUNNING);
+  }
 
   /** The index of the next token of the batch, or -1 when none is left. */
   claim(): number {

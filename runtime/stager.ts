@@ -80,7 +80,7 @@ export class Stager {
   /** A late or doubled result is not wanted: its files go. */
   #removeRefused(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
     const files = reports.flatMap((report, index) =>
-      outcomes[index] !== 'accepted' && report.kind === 'finished' ? report.outputs.map((output) => output.file) : [],
+      outcomes[index] !== 'accepted' && report.kind === 'finished' ? report.outputs : [],
     );
     if (files.length > 0) removeOutputs(this.#options.aggregationFolder, files);
   }

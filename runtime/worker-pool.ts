@@ -41,6 +41,7 @@ interface Worker {
   session: number;
   peer: string;
   abort: AbortController;
+  board: ExecutionBoard;
   /** why the supervisor terminated the session */
   terminatedBy: Failure | undefined;
   state: 'starting' | 'ready' | 'over';
@@ -86,6 +87,7 @@ export class WorkerPool {
         session: 0,
         peer: '',
         abort: new AbortController(),
+        board: new ExecutionBoard(),
         terminatedBy: undefined,
         state: 'starting',
         done: Promise.resolve(),
@@ -128,12 +130,16 @@ export class WorkerPool {
     if (again) this.#beginAgain(workerIndex);
   }
 
-  /** Ends a thread that executes. Never call it for a worker that waits for tokens: that would abort the process. */
-  terminate(workerIndex: number, failure: Failure): void {
+  /**
+   * Ends a thread that runs foreign code; the session dies of `failure`. A worker that waits for tokens is left alone
+   * (ending it would abort the process): then nothing happens and the answer is false.
+   */
+  terminate(workerIndex: number, failure: Failure): boolean {
     const worker = this.#workers[workerIndex];
-    if (worker === undefined || worker.state === 'over' || worker.terminatedBy !== undefined) return;
+    if (worker === undefined || worker.state === 'over' || !worker.board.doom()) return false;
     worker.terminatedBy = failure;
     worker.abort.abort();
+    return true;
   }
 
   /** Resolves when every session is over. */
@@ -169,9 +175,9 @@ export class WorkerPool {
     const { peer, workerIndex } = worker;
     const folder = join(this.#options.workersFolder, `worker_${workerIndex}`);
     mkdirSync(folder, { recursive: true });
-    const board = new ExecutionBoard();
-    this.#listeners.onSession(peer, workerIndex, board);
-    const data: SessionData = { ...template, workerIndex, peer, folder, board: board.memory };
+    worker.board = ExecutionBoard.forNewSession();
+    this.#listeners.onSession(peer, workerIndex, worker.board);
+    const data: SessionData = { ...template, workerIndex, peer, folder, board: worker.board.memory };
     worker.done = this.#pool.run(data, { signal: worker.abort.signal }).then(
       () => undefined,
       (error: unknown) => this.#noteDeath(worker, peer, error),

@@ -104,7 +104,9 @@ export class WorkerSession {
         if (this.#mustRecycle()) return await this.#finalizeAndLeave('recycle');
         await channel.send({ kind: 'ask', reports: this.#takeReports(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
         readyAfterMs = null;
+        if (!this.#board.tryEnterWaiting()) return 'broken';
         const received = await channel.receive();
+        this.#board.enterRunning();
         if (received === undefined) return 'broken';
         const { message, frames } = received;
         switch (message.kind) {
