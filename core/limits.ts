@@ -53,6 +53,8 @@ export const QUEUED_FRAMES_BYTES_MAX = 64 * MiB;
 /** Ranges leased ahead of the workers: this much work, within the bounds that follow. */
 export const LEASE_AHEAD_MS = 250;
 export const LEASE_AHEAD_MAX = 4096;
+/** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
+export const HEARTBEAT_MS = 5_000;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /** A batch of short events is sized to about this much work: it hides the round trip to the scatterer. */
