@@ -189,6 +189,8 @@ export interface SessionData {
   readonly payloadUrl: string;
   /** checked by the payload's schema already */
   readonly payloadOptions: unknown;
+  /** declared streams and their formats */
+  readonly outputs: Readonly<Record<string, { readonly format: string }>>;
   /** what `prepare` returned */
   readonly shared: unknown;
   readonly taskID: number;
