@@ -20,12 +20,12 @@ import { SHARD_RANGES } from '../core/limits.ts';
 import type { RangeToken, SequenceRule, WorkerFile } from '../core/messages.ts';
 import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
-import type { OutputDeclaration } from '../payloads/payload.ts';
+import type { OutputDeclarations } from '../payloads/payload.ts';
 import { EventFile, type EventFileMark } from './event-file.ts';
 import { EventInfoCollector } from './event-info.ts';
 
 export interface SequencerOptions {
-  readonly outputs: Readonly<Record<string, OutputDeclaration>>;
+  readonly outputs: OutputDeclarations;
   readonly folder: string;
   readonly aggregationFolder: string;
   readonly rule: SequenceRule;

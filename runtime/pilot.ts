@@ -8,7 +8,6 @@
 import type { DispatcherApi, Job, LeasedRange } from '../core/dispatcher-api.ts';
 import { HEARTBEAT_MS, LEASE_AHEAD_MAX, LEASE_AHEAD_MS, QUEUED_FRAMES_BYTES_MAX } from '../core/limits.ts';
 import type { Stager } from './stager.ts';
-import type { TokenExtractor } from './token-extractor.ts';
 import type { TokenScatterer } from './token-scatterer.ts';
 
 /** What the pilot must know of the task beyond the dispatcher's answers. */
@@ -27,10 +26,17 @@ export interface PilotOptions {
   readonly rangeLimit: number;
 }
 
+/** Where leased ranges go: the token extractor. */
+export interface RangeSink {
+  extract(ranges: readonly LeasedRange[]): Promise<void>;
+  /** Ranges sent whose tokens have not come back. */
+  readonly pendingCount: number;
+}
+
 export interface PilotParts {
   readonly dispatcher: DispatcherApi;
   readonly scatterer: TokenScatterer;
-  readonly extractor: TokenExtractor;
+  readonly extractor: RangeSink;
   readonly stager: Stager;
   readonly source: WorkSource;
 }

@@ -160,7 +160,7 @@ export class WorkerSession {
       log,
     };
     this.#sequencer = new OutputSequencer({
-      outputs: this.#payload.outputs,
+      outputs: data.outputs,
       folder: data.folder,
       aggregationFolder: data.aggregationFolder,
       rule: data.sequence,
