@@ -5,7 +5,6 @@
 import type { Failure, LeasedRange, OutputRecord } from './dispatcher-api.ts';
 import type { SerialisedError } from './errors.ts';
 import type { FileRecord, FormatName, RunSegment } from './file-index.ts';
-import type { LogLevel } from './log.ts';
 
 // --- pilot → token extractor -----------------------------------------------------------------------------------------
 
@@ -169,7 +168,7 @@ export interface WorkerLeaves {
 
 export type FromWorker = WorkerAsks | WorkerInitFailed | WorkerLeaves;
 
-// --- how a worker begins ---------------------------------------------------------------------------------------------
+// --- how a worker cuts its outputs -----------------------------------------------------------------------------------
 
 /** When the output sequencer closes a file and opens the next. */
 export type SequenceRule =
@@ -178,36 +177,3 @@ export type SequenceRule =
   | { readonly at: 'EndInputFile' }
   | { readonly at: 'events'; readonly count: number }
   | { readonly at: 'bytes'; readonly count: number };
-
-/** Given to a worker's session when it starts (by structured clone: `shared` may hold SharedArrayBuffers). */
-export interface SessionData {
-  readonly workerIndex: number;
-  /** identity on the channel; a new one for each session */
-  readonly peer: string;
-  readonly channelAddress: string;
-  /** URL of the module to load: a bundle, or a built-in payload */
-  readonly payloadUrl: string;
-  /** checked by the payload's schema already */
-  readonly payloadOptions: unknown;
-  /** declared streams and their formats */
-  readonly outputs: Readonly<Record<string, { readonly format: string }>>;
-  /** what `prepare` returned */
-  readonly shared: unknown;
-  readonly taskID: number;
-  readonly jobID: number;
-  readonly taskSeed: number;
-  /** this worker's own folder */
-  readonly folder: string;
-  /** where complete files go */
-  readonly aggregationFolder: string;
-  readonly sequence: SequenceRule;
-  readonly outputBytesMax: number;
-  readonly logLevel: LogLevel;
-  /** memory of the worker's execution board */
-  readonly board: SharedArrayBuffer;
-  /** the session ends after this many events, or when heap and external memory exceed this; 0: never */
-  readonly recycleEvents: number;
-  readonly recycleMemoryBytes: number;
-  /** name and version, kept in the metadata of outputs */
-  readonly processingTag: string;
-}

@@ -356,7 +356,12 @@ export class OutputSequencer {
         { details: { stream }, remedy: 'add the stream to `outputs` of the payload' },
       );
     }
-    return outputFormat(declaration.format === 'as-input' ? inputFile.format : declaration.format);
+    if (declaration.format !== 'as-input') return outputFormat(declaration.format);
+    if (inputFile.format !== 'root') return outputFormat(inputFile.format);
+    throw new GranuleError('PAYLOAD_OUTPUT_INVALID', `stream ${stream} is "as-input", and ROOT files are only read`, {
+      details: { stream },
+      remedy: 'declare another format for the stream, for instance gev',
+    });
   }
 
   #finalPath(path: string): string {

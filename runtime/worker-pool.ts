@@ -12,10 +12,10 @@ import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, GranuleError } from '../core/errors.ts';
 import { INIT_FAILURES_MAX } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
-import type { SessionData } from '../core/messages.ts';
 import { threadEntryUrl } from '../core/thread-entry.ts';
 import { ExecutionBoard } from './execution-board.ts';
 import { failureOfDeath } from './failures.ts';
+import type { SessionData } from './session-data.ts';
 
 export type SessionTemplate = Omit<SessionData, 'workerIndex' | 'peer' | 'folder' | 'board'>;
 

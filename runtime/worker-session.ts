@@ -13,15 +13,7 @@ import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
 import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
-import type {
-  FromWorker,
-  RangeReport,
-  RangeToken,
-  SessionData,
-  ToWorker,
-  WorkerFile,
-  WorkerTokens,
-} from '../core/messages.ts';
+import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile, WorkerTokens } from '../core/messages.ts';
 import type { InputFormat } from '../payloads/formats/event-format.ts';
 import { inputFormat } from '../payloads/formats/registry.ts';
 import type { PayloadDefinition, WorkerContext } from '../payloads/payload.ts';
@@ -32,6 +24,7 @@ import { ExecutionBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
+import type { SessionData } from './session-data.ts';
 import type { ThreadCpuClock } from './thread-cpu-clock.ts';
 import type { WorkerLog } from './worker-log.ts';
 
