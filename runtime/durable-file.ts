@@ -37,7 +37,7 @@ export function writeFully(fd: number, bytes: Uint8Array): void {
  * @throws OUTPUT_FAILED naming the file; the temporary file is removed
  */
 export function writeFileDurably(path: string, pieces: Iterable<Uint8Array | string>): void {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.tmp`;
   try {
     const fd = openSync(temporary, 'w');
     try {

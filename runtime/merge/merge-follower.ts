@@ -1,0 +1,167 @@
+/**
+ * Works behind the merger: hashes what the growing files have gained, puts complete files under their final names, and
+ * removes what commits made superfluous. Runs in the follower thread, so that the merger only reads and appends.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { closeSync, fdatasyncSync, openSync, readSync, renameSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { MergedFile } from '../../core/dispatcher-api.ts';
+import { GranuleError } from '../../core/errors.ts';
+import { MERGE_HASH_BYTES } from '../../core/limits.ts';
+import { outputFailure, syncFolder, writeFully } from '../durable-file.ts';
+import type { CompleteFile, FollowerReply, FollowerRequest, MergeFolders } from './merge-messages.ts';
+
+/** Moments between which a kill must do no harm; tests kill there. */
+export type FollowerStep = 'hashed' | 'renamed' | 'published' | 'removed';
+
+export interface FollowerOptions {
+  readonly folders: MergeFolders;
+  readonly onStep?: (step: FollowerStep) => void;
+}
+
+interface RunningHash {
+  readonly hash: Hash;
+  hashedBytes: number;
+}
+
+export class MergeFollower {
+  readonly #options: FollowerOptions;
+  readonly #buffer = Buffer.allocUnsafeSlow(MERGE_HASH_BYTES);
+  /** by path of the growing file; after a restart each begins at the front again */
+  readonly #hashes = new Map<string, RunningHash>();
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+  }
+
+  /** @throws OUTPUT_FAILED when a merged file cannot be read or put in place */
+  handle(request: FollowerRequest): FollowerReply {
+    try {
+      if (request.kind === 'publish') return { kind: 'published', files: this.#publish(request.files) };
+      if (request.kind === 'grown') for (const { path, sizeBytes } of request.files) this.#hashAhead(path, sizeBytes);
+      else if (request.kind === 'forget') for (const path of request.growing) this.#hashes.delete(path);
+      else this.#remove(request.unmerged, request.growing);
+      return { kind: 'done' };
+    } catch (cause) {
+      throw outputFailure(this.#options.folders.out, cause);
+    }
+  }
+
+  #publish(files: readonly CompleteFile[]): MergedFile[] {
+    const published = files.map(({ stream, path, fileName, sizeBytes, recordCount }) => {
+      const sha256 = this.#hashThrough(path, sizeBytes).hash.digest('hex');
+      this.#hashes.delete(path);
+      return { stream, path: fileName, sizeBytes, sha256, recordCount };
+    });
+    this.#step('hashed');
+    for (const { path, fileName } of files) {
+      this.#putInPlace(path, join(this.#options.folders.out, fileName));
+      this.#step('renamed');
+    }
+    syncFolder(this.#options.folders.out);
+    syncFolder(this.#options.folders.growing);
+    this.#step('published');
+    return published;
+  }
+
+  #putInPlace(from: string, to: string): void {
+    try {
+      renameSync(from, to);
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EXDEV')) throw error;
+      // The growing files may have been put on another disk by a link. The original stays until the commit.
+      const temporary = `${to}.tmp`;
+      try {
+        this.#copyFlushed(from, temporary);
+        renameSync(temporary, to);
+      } catch (failure) {
+        rmSync(temporary, { force: true });
+        throw failure;
+      }
+    }
+  }
+
+  #copyFlushed(from: string, to: string): void {
+    const target = openSync(to, 'w');
+    try {
+      this.#read(from, 0, Number.POSITIVE_INFINITY, (chunk) => writeFully(target, chunk));
+      fdatasyncSync(target);
+    } finally {
+      closeSync(target);
+    }
+  }
+
+  /** A file that cannot be read is the merger's to report, or the publisher's, who begins its hash anew. */
+  #hashAhead(path: string, sizeBytes: number): void {
+    try {
+      this.#hashThrough(path, sizeBytes);
+    } catch {
+      this.#hashes.delete(path);
+    }
+  }
+
+  #hashThrough(path: string, sizeBytes: number): RunningHash {
+    let running = this.#hashes.get(path);
+    if (running === undefined) {
+      running = { hash: createHash('sha256'), hashedBytes: 0 };
+      this.#hashes.set(path, running);
+    }
+    const { hash, hashedBytes } = running;
+    const found = this.#read(path, hashedBytes, sizeBytes, (chunk) => hash.update(chunk));
+    if (found !== sizeBytes) {
+      throw new GranuleError('OUTPUT_FAILED', `${path}: wanted ${sizeBytes} merged bytes, found ${found}`, {
+        details: { path },
+        remedy: 'Do not touch the files of a run while it is on; run the same command again to make the events again.',
+      });
+    }
+    running.hashedBytes = sizeBytes;
+    return running;
+  }
+
+  /** Returns the offset reached: `end`, or the end of the file. */
+  #read(path: string, begin: number, end: number, take: (chunk: Uint8Array) => void): number {
+    if (begin === end) return end;
+    const fd = openSync(path, 'r');
+    try {
+      let at = begin;
+      while (at < end) {
+        const count = readSync(fd, this.#buffer, 0, Math.min(this.#buffer.length, end - at), at);
+        if (count === 0) break;
+        take(this.#buffer.subarray(0, count));
+        at += count;
+      }
+      return at;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #remove(unmerged: string, growing: readonly string[]): void {
+    const shards = new Set<string>();
+    const { aggregation } = this.#options.folders;
+    for (const file of unmerged === '' ? [] : unmerged.split('\n')) {
+      removeIfThere(() => unlinkSync(`${aggregation}/${file}`));
+      if (file.includes('/')) shards.add(dirname(file));
+      this.#step('removed');
+    }
+    for (const shard of shards) removeIfThere(() => rmdirSync(join(aggregation, shard)));
+    for (const path of growing) {
+      this.#hashes.delete(path);
+      rmSync(path, { force: true });
+    }
+  }
+
+  #step(step: FollowerStep): void {
+    this.#options.onStep?.(step);
+  }
+}
+
+/** A file that is gone is what was wanted; a shard that is not empty still has work to come. */
+function removeIfThere(remove: () => void): void {
+  try {
+    remove();
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+  }
+}

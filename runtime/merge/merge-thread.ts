@@ -1,0 +1,75 @@
+/** A helper thread of the merge service, seen from the main thread: one request after the other, answered in order. */
+import { type MessagePort, Worker } from 'node:worker_threads';
+import { assert } from '../../core/assert.ts';
+import { deserialiseError, GranuleError, type SerialisedError, serialiseError } from '../../core/errors.ts';
+
+/** Something that answers requests in order: a thread, or in tests the object that the thread would hold. */
+export interface RequestHandler<Request, Reply> {
+  /** Rejects with the error that the handler threw, or `INTERNAL` when it died. */
+  request(request: Request): Promise<Reply>;
+  /** Waits for what was asked, then ends the handler. Twice is harmless. */
+  close(): Promise<void>;
+}
+
+type Answer<Reply> = { readonly reply: Reply } | { readonly error: SerialisedError };
+
+interface Pending<Reply> {
+  readonly resolve: (reply: Reply) => void;
+  readonly reject: (error: GranuleError) => void;
+}
+
+export class MergeThread<Request, Reply> implements RequestHandler<Request, Reply> {
+  readonly #worker: Worker;
+  readonly #pending: Pending<Reply>[] = [];
+  #tail: Promise<unknown> = Promise.resolve();
+  #dead: GranuleError | undefined;
+
+  constructor(entry: URL, workerData: unknown) {
+    this.#worker = new Worker(entry, { workerData });
+    this.#worker.on('message', (answer: Answer<Reply>) => {
+      const pending = this.#pending.shift();
+      assert(pending !== undefined, 'an answer belongs to a request');
+      if ('reply' in answer) pending.resolve(answer.reply);
+      else pending.reject(deserialiseError(answer.error));
+    });
+    this.#worker.on('error', (error) => this.#die(`a merge thread died: ${error.message}`, error));
+    this.#worker.on('exit', (code) => this.#die(`a merge thread ended by itself with code ${code}`, undefined));
+    // The service keeps the process alive while it waits for an answer, not by merely existing.
+    this.#worker.unref();
+  }
+
+  request(request: Request): Promise<Reply> {
+    if (this.#dead !== undefined) return Promise.reject(this.#dead);
+    const answered = new Promise<Reply>((resolve, reject) => this.#pending.push({ resolve, reject }));
+    this.#tail = answered.catch(() => undefined);
+    this.#worker.ref();
+    this.#worker.postMessage(request);
+    return answered.finally(() => {
+      if (this.#pending.length === 0) this.#worker.unref();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#tail;
+    this.#dead ??= new GranuleError('INTERNAL', 'the merge threads are closed');
+    await this.#worker.terminate();
+  }
+
+  #die(message: string, cause: unknown): void {
+    this.#dead ??= new GranuleError('INTERNAL', message, { cause });
+    for (const { reject } of this.#pending.splice(0)) reject(this.#dead);
+  }
+}
+
+/** The thread's side: answers each request with what `handle` returns or throws. */
+export function serveRequests<Request, Reply>(port: MessagePort, handle: (request: Request) => Reply): void {
+  port.on('message', (request: Request) => {
+    let answer: Answer<Reply>;
+    try {
+      answer = { reply: handle(request) };
+    } catch (error) {
+      answer = { error: serialiseError(error) };
+    }
+    port.postMessage(answer);
+  });
+}

@@ -1,0 +1,12 @@
+/** Entry of the merger thread: appends unmerged outputs to growing files (`merger.ts`). */
+import { parentPort, workerData } from 'node:worker_threads';
+import { assert } from '../../core/assert.ts';
+import { outputFormat } from '../../payloads/formats/registry.ts';
+import type { MergerRequest, MergerThreadData } from './merge-messages.ts';
+import { serveRequests } from './merge-thread.ts';
+import { Merger } from './merger.ts';
+
+assert(parentPort !== null, 'the merger runs in a thread of its own');
+const { folders, mode } = workerData as MergerThreadData;
+const merger = new Merger({ folders, mode, formatOf: outputFormat });
+serveRequests(parentPort, (request: MergerRequest) => merger.handle(request));

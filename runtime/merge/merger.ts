@@ -1,0 +1,191 @@
+/**
+ * Appends unmerged outputs to the growing files of an output. Runs in the merger thread, synchronously, and keeps
+ * nothing between calls but a buffer: where a file stands is in the journal entry that comes with each request.
+ */
+
+import { assert } from '../../core/assert.ts';
+import type { MergeGap, MergeItem, StreamProgress } from '../../core/dispatcher-api.ts';
+import { MERGE_STRETCH_BYTES_MAX } from '../../core/limits.ts';
+import type { OutputFormat, OutputFormatName, SplitOutput } from '../../payloads/formats/event-format.ts';
+import { outputFailure } from '../durable-file.ts';
+import type {
+  Appended,
+  AppendRequest,
+  CompleteFile,
+  DamagedRange,
+  GrowingFileLost,
+  MergeFolders,
+  MergeMode,
+  MergerReply,
+  MergerRequest,
+  MergeTarget,
+  SnapshotRequest,
+  SnapshotTaken,
+} from './merge-messages.ts';
+import { MergeStreamWriter } from './merge-stream-writer.ts';
+import { type FinishedItem, UnmergedReader } from './unmerged-reader.ts';
+
+/** Moments between which a kill must do no harm; tests kill there. */
+export type MergerStep = 'opened' | 'written' | 'flushed';
+
+export interface MergerOptions {
+  readonly folders: MergeFolders;
+  readonly mode: MergeMode;
+  readonly formatOf: (name: OutputFormatName) => OutputFormat;
+  readonly onStep?: (step: MergerStep) => void;
+}
+
+/** One checked output of an item and the stream that takes it. */
+interface CheckedPart {
+  readonly writer: MergeStreamWriter;
+  readonly part: SplitOutput;
+  readonly recordCount: number;
+}
+
+export class Merger {
+  readonly #options: MergerOptions;
+  readonly #reader: UnmergedReader;
+
+  constructor(options: MergerOptions) {
+    this.#options = options;
+    this.#reader = new UnmergedReader(options.folders.aggregation, options.mode);
+  }
+
+  /** @throws OUTPUT_FAILED when the growing files cannot be written */
+  handle(request: MergerRequest): MergerReply {
+    try {
+      return request.kind === 'append' ? this.#append(request) : this.#snapshot(request);
+    } catch (cause) {
+      throw outputFailure(this.#options.folders.growing, cause);
+    } finally {
+      this.#reader.clear(undefined);
+    }
+  }
+
+  #append(request: AppendRequest): Appended | GrowingFileLost {
+    const writers: MergeStreamWriter[] = [];
+    try {
+      for (const target of request.targets) {
+        const opened = MergeStreamWriter.resume(target, progressOf(request.progress, target), this.#options);
+        if (opened.kind === 'lost') return opened;
+        writers.push(opened.writer);
+      }
+      this.#step('opened');
+      return this.#appendItems(request, writers);
+    } finally {
+      for (const writer of writers) writer.close();
+    }
+  }
+
+  #appendItems(request: AppendRequest, writers: readonly MergeStreamWriter[]): Appended {
+    const gaps: MergeGap[] = [];
+    const removable: string[] = [];
+    const damaged: DamagedRange[] = [];
+    let throughRange: number | null = null;
+    let takenBytes = 0;
+    let next = 0;
+    for (; next < request.items.length && takenBytes < MERGE_STRETCH_BYTES_MAX; next += 1) {
+      const item = request.items[next];
+      assert(item !== undefined, 'the index is within the items');
+      if (item.kind === 'missing') {
+        for (const writer of writers) gaps.push(writer.gap(item.rangeIndex));
+      } else {
+        const damage = this.#appendItem(item, writers);
+        if (damage !== undefined) {
+          damaged.push(damage, ...this.#findDamaged(request.items.slice(next + 1), writers));
+          break;
+        }
+        for (const file of this.#reader.take(item)) removable.push(file);
+        for (const record of item.outputs) takenBytes += record.lengthBytes;
+      }
+      throughRange = item.rangeIndex;
+    }
+    const progress = writers.map((writer) => writer.progress());
+    const complete = request.last && next === request.items.length ? writers.map((writer) => writer.complete()) : null;
+    for (const writer of writers) writer.write();
+    this.#step('written');
+    for (const writer of writers) writer.flush();
+    this.#step('flushed');
+    return {
+      kind: 'appended',
+      throughRange,
+      progress,
+      gaps,
+      damaged,
+      removable: removable.join('\n'),
+      takenBytes,
+      complete,
+    };
+  }
+
+  /** All outputs of the item or, when one of them is damaged, none. */
+  #appendItem(item: FinishedItem, writers: readonly MergeStreamWriter[]): DamagedRange | undefined {
+    if (!this.#reader.fits(item)) {
+      for (const writer of writers) writer.write();
+      this.#reader.clear(item);
+    }
+    const parts = this.#check(item, writers);
+    if ('message' in parts) return parts;
+    for (const { writer, part, recordCount } of parts) writer.append(part, recordCount);
+    return undefined;
+  }
+
+  #check(item: FinishedItem, writers: readonly MergeStreamWriter[]): CheckedPart[] | DamagedRange {
+    const parts: CheckedPart[] = [];
+    for (const record of item.outputs) {
+      const writer = writers.find((candidate) => candidate.stream === record.stream);
+      assert(writer !== undefined, `stream ${record.stream} of range ${item.rangeIndex} is declared`);
+      const read = this.#reader.read(item, record, writer.format);
+      if (read.kind === 'damaged') return { rangeIndex: item.rangeIndex, message: read.message };
+      parts.push({ writer, part: read.part, recordCount: record.recordCount });
+    }
+    return parts;
+  }
+
+  /** After a power cut many files are damaged at once: found in one pass, they are made again at once. */
+  #findDamaged(items: readonly MergeItem[], writers: readonly MergeStreamWriter[]): DamagedRange[] {
+    for (const writer of writers) writer.write();
+    const damaged: DamagedRange[] = [];
+    for (const item of items) {
+      if (item.kind === 'missing') continue;
+      this.#reader.clear(item);
+      const parts = this.#check(item, writers);
+      if ('message' in parts) damaged.push(parts);
+    }
+    return damaged;
+  }
+
+  /** What is there, as complete files: the growing file's committed bytes, and behind them what is finished. */
+  #snapshot(request: SnapshotRequest): SnapshotTaken | GrowingFileLost {
+    const writers: MergeStreamWriter[] = [];
+    const damaged: DamagedRange[] = [];
+    try {
+      for (const target of request.targets) {
+        const opened = MergeStreamWriter.copy(target, progressOf(request.progress, target), this.#options);
+        if (opened.kind === 'lost') return opened;
+        writers.push(opened.writer);
+      }
+      for (const item of request.items) {
+        if (item.kind === 'missing') continue;
+        const damage = this.#appendItem(item, writers);
+        if (damage !== undefined) damaged.push(damage);
+      }
+      const files: CompleteFile[] = writers.map((writer) => writer.complete());
+      for (const writer of writers) {
+        writer.write();
+        writer.flush();
+      }
+      return { kind: 'snapshot', files, damaged };
+    } finally {
+      for (const writer of writers) writer.close();
+    }
+  }
+
+  #step(step: MergerStep): void {
+    this.#options.onStep?.(step);
+  }
+}
+
+function progressOf(progress: readonly StreamProgress[], target: MergeTarget): StreamProgress | undefined {
+  return progress.find(({ stream }) => stream === target.stream);
+}
