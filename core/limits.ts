@@ -45,6 +45,22 @@ export const WORKERS_MAX = 256;
 export const CREDIT_MAX = 128;
 /** Messages queued on a channel before `send` waits. */
 export const CHANNEL_HIGH_WATER_MARK = 4096;
+/** Tokens, and bytes that ride with them, in one message of the token extractor. */
+export const EXTRACT_TOKENS = 256;
+export const EXTRACT_FRAMES_BYTES = 1 * MiB;
+/** Bytes that may ride with tokens waiting in the node's memory, beside one batch per worker. */
+export const QUEUED_FRAMES_BYTES_MAX = 64 * MiB;
+/** Ranges leased ahead of the workers: this much work, within the bounds that follow. */
+export const LEASE_AHEAD_MS = 250;
+export const LEASE_AHEAD_MAX = 4096;
+/** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
+export const HEARTBEAT_MS = 5_000;
+/** What a worker reads from a local file at once when its next tokens are neighbours. */
+export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
+/** A batch of short events is sized to about this much work: it hides the round trip to the scatterer. */
+export const BATCH_WORK_MS = 15;
+/** An output of more bytes goes to its file piece by piece instead of being gathered in memory. */
+export const OUTPUT_GATHER_BYTES = 1 * MiB;
 /** Output of one event on one stream, unless told otherwise. */
 export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
 /** Finished but not yet merged files on disk; beyond it no new ranges are handed out. */
@@ -57,6 +73,14 @@ export const CACHE_BYTES_DEFAULT = 10 * 1024 * MiB;
 export const EVENTS_FOR_MEDIAN = 20;
 /** Events processed before a halt rule looks at the fraction that failed. */
 export const EVENTS_FOR_HALT_FRACTION = 20;
+/** How often a worker looks whether its asynchronous event is over its time-out, and a supervisor at its workers. */
+export const TIMEOUT_CHECK_MS = 100;
+/** After the time-out an asynchronous payload has this long to end its children before it is given up. */
+export const TIMEOUT_GRACE_MS = 5000;
+/** Beyond its time-out a thread that does not even notice (an endless loop) is terminated after this long. */
+export const TIMEOUT_STUCK_MS = 500;
+/** Sessions in a row that may end before their payload is initialized. */
+export const INIT_FAILURES_MAX = 3;
 /** Log lines of a payload kept per event, for the report of a failure. */
 export const LOG_TAIL_LINES = 40;
 /** Length of one kept log line. */
@@ -147,4 +171,5 @@ export const INFLATE_CHUNK_BYTES = 256 * KiB;
 assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message under way');
 assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room for what is worth one');
 assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room for what is worth one');
+assert(CREDIT_MAX < 0x8000, 'a batch fits the claim word of the execution board');
 assert(UNMERGED_FILES_MAX >= 2 * SHARD_RANGES, 'merging must be able to lag behind by a shard');

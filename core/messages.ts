@@ -5,7 +5,6 @@
 import type { Failure, LeasedRange, OutputRecord } from './dispatcher-api.ts';
 import type { SerialisedError } from './errors.ts';
 import type { FileRecord, FormatName, RunSegment } from './file-index.ts';
-import type { LogLevel } from './log.ts';
 
 // --- pilot → token extractor -----------------------------------------------------------------------------------------
 
@@ -99,11 +98,16 @@ export interface WorkerTokens {
   readonly copy: boolean;
 }
 
+/** Nothing more to hand out for now: close the files that wait for further ranges, and ask again. */
+export interface WorkerFlush {
+  readonly kind: 'flush';
+}
+
 export interface WorkerEnd {
   readonly kind: 'end';
 }
 
-export type ToWorker = WorkerTokens | WorkerEnd;
+export type ToWorker = WorkerTokens | WorkerFlush | WorkerEnd;
 
 // --- worker → token scatterer ----------------------------------------------------------------------------------------
 
@@ -125,6 +129,8 @@ export type RangeReport =
       readonly attemptNr: number;
       readonly eventCount: number;
       readonly failure: Failure;
+      /** executions of the range that ended badly before this one */
+      readonly failuresBefore: number;
       readonly wallMs: number;
       readonly copy: boolean;
     };
@@ -139,18 +145,30 @@ export interface WorkerAsks {
   readonly threadCpuMs: number;
 }
 
-/** The last message: the worker got `end`, has closed its files and finalized its payload. */
+/** `initialize` threw, or the payload could not be loaded. The session is over. */
+export interface WorkerInitFailed {
+  readonly kind: 'init-failed';
+  readonly error: SerialisedError;
+}
+
+/**
+ * The last message of a session.
+ * - `end`: it was told to end, has closed its files and finalized its payload
+ * - `recycle`: it reached its number of events or its memory limit; another thread takes its place
+ * - `broken`: the payload cannot be trusted in this thread any more (a late error, an execution that never settled)
+ */
 export interface WorkerLeaves {
   readonly kind: 'leave';
+  readonly reason: 'end' | 'recycle' | 'broken';
   readonly reports: readonly RangeReport[];
-  /** `finalize` threw */
+  /** `finalize` threw, or the late error */
   readonly error: SerialisedError | null;
   readonly threadCpuMs: number;
 }
 
-export type FromWorker = WorkerAsks | WorkerLeaves;
+export type FromWorker = WorkerAsks | WorkerInitFailed | WorkerLeaves;
 
-// --- how a worker begins ---------------------------------------------------------------------------------------------
+// --- how a worker cuts its outputs -----------------------------------------------------------------------------------
 
 /** When the output sequencer closes a file and opens the next. */
 export type SequenceRule =
@@ -159,29 +177,3 @@ export type SequenceRule =
   | { readonly at: 'EndInputFile' }
   | { readonly at: 'events'; readonly count: number }
   | { readonly at: 'bytes'; readonly count: number };
-
-/** Given to a worker's session when it starts (by structured clone: `shared` may hold SharedArrayBuffers). */
-export interface SessionData {
-  readonly workerIndex: number;
-  /** identity on the channel; a new one for each session */
-  readonly peer: string;
-  readonly channelAddress: string;
-  /** URL of the module to load: a bundle, or a built-in payload */
-  readonly payloadUrl: string;
-  /** checked by the payload's schema already */
-  readonly payloadOptions: unknown;
-  /** what `prepare` returned */
-  readonly shared: unknown;
-  readonly taskID: number;
-  readonly jobID: number;
-  readonly taskSeed: number;
-  /** this worker's own folder */
-  readonly folder: string;
-  /** where complete files go */
-  readonly aggregationFolder: string;
-  readonly sequence: SequenceRule;
-  readonly outputBytesMax: number;
-  readonly logLevel: LogLevel;
-  /** time-out of one event; 0 for none. Read from the board, so that it may change while the session runs */
-  readonly board: SharedArrayBuffer | string;
-}

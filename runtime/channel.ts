@@ -148,14 +148,13 @@ export class ServerChannel<In, Out> {
   }
 
   static async bind<In, Out>(address: string): Promise<ServerChannel<In, Out>> {
-    // mandatory: a message to a client that is gone is an error, not silence; handover: a replaced client's
-    // identity may connect again.
-    const socket = new Router({ ...SOCKET_OPTIONS, mandatory: true, handover: true });
+    // Not mandatory: with it, a send to a client that is gone waits for ever, and every later send behind it.
+    const socket = new Router({ ...SOCKET_OPTIONS, mandatory: false, handover: true });
     await socket.bind(address);
     return new ServerChannel(socket);
   }
 
-  /** Rejects with code EHOSTUNREACH when the peer is gone. */
+  /** A message to a peer that is gone is dropped: whoever supervises the peer learns of its end otherwise. */
   send(peer: string, message: Out, frames: readonly Uint8Array[] = []): Promise<void> {
     return this.#queue.push([peer, VERSION_FRAME, packr.pack(message), ...frames]);
   }

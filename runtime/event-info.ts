@@ -1,0 +1,34 @@
+/** Gathers the metadata of one output file while a worker writes it. */
+import type { EventStreamInfo } from '../payloads/formats/event-format.ts';
+
+type IntervalOfValidity = EventStreamInfo['intervalsOfValidity'][number];
+
+export class EventInfoCollector {
+  readonly #processingTag: string;
+  readonly #runNumbers = new Set<number>();
+  readonly #intervals: IntervalOfValidity[] = [];
+  #eventCount = 0;
+
+  constructor(processingTag: string) {
+    this.#processingTag = processingTag;
+  }
+
+  addEvent(runNumber: number): void {
+    this.#eventCount += 1;
+    if (!Number.isNaN(runNumber)) this.#runNumbers.add(runNumber);
+  }
+
+  addIntervalOfValidity(interval: IntervalOfValidity): void {
+    this.#intervals.push(interval);
+  }
+
+  toInfo(): EventStreamInfo {
+    return {
+      eventCount: this.#eventCount,
+      runNumbers: [...this.#runNumbers].sort((a, b) => a - b),
+      eventTypes: [],
+      processingTags: [this.#processingTag],
+      intervalsOfValidity: this.#intervals,
+    };
+  }
+}

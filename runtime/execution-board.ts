@@ -1,0 +1,194 @@
+/**
+ * The execution board: what a worker is doing, readable at any moment by whoever supervises it, without a message.
+ *
+ * One board per worker, in shared memory. The worker claims the tokens of its batch one by one and says which event it
+ * executes; the supervisor sees how long that has taken, and may take back tokens that are not claimed yet (so that a
+ * token never waits behind a long event while another core is idle).
+ *
+ * Layout: 6 Int32 words, then 4 Float64 values.
+ * - `claim`: low half the next unclaimed token of the batch, high half the end of the batch; changed by
+ *   compare-and-exchange from both sides.
+ * - `sequence`: odd while an event is in execution; grows by one at each begin and end. A reader takes the values as
+ *   one when the sequence is the same before and after.
+ * - `batch`: number of the batch.
+ * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
+ * - `phase`: waiting, running or doomed; see {@link ExecutionBoard.doom}.
+ * - values: rangeIndex, position, start (ms since the epoch, monotonic within the process), time-out in ms (0: none).
+ */
+import { assert } from '../core/assert.ts';
+
+const CLAIM = 0;
+const SEQUENCE = 1;
+const BATCH = 2;
+const ABORTING = 3;
+const PHASE = 4;
+/** even, so that the Float64 values that follow are aligned */
+const INT_WORDS = 6;
+
+/** The worker waits for a message: ending its thread now would abort the process. */
+const PHASE_WAITING = 0;
+/** The worker runs foreign code, or is about to; no receive is pending. */
+const PHASE_RUNNING = 1;
+/** The supervisor has decided to end the thread. */
+const PHASE_DOOMED = 2;
+
+const RANGE_INDEX = 0;
+const POSITION = 1;
+const STARTED_AT = 2;
+const TIMEOUT = 3;
+const FLOAT_VALUES = 4;
+
+const BOARD_BYTES = INT_WORDS * 4 + FLOAT_VALUES * 8;
+
+/** What a worker executes right now. */
+export interface InExecution {
+  readonly rangeIndex: number;
+  /** 1-based position of the event in its file */
+  readonly position: number;
+  readonly startedAtMs: number;
+  /** differs between two executions, even of the same event */
+  readonly sequence: number;
+}
+
+/** Milliseconds on one axis for all threads of a process. */
+export function boardTimeMs(): number {
+  return performance.timeOrigin + performance.now();
+}
+
+export class ExecutionBoard {
+  readonly memory: SharedArrayBuffer;
+  readonly #words: Int32Array;
+  readonly #values: Float64Array;
+
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(BOARD_BYTES)) {
+    this.memory = memory;
+    this.#words = new Int32Array(memory, 0, INT_WORDS);
+    this.#values = new Float64Array(memory, INT_WORDS * 4, FLOAT_VALUES);
+  }
+
+  /** A board for a session that is about to start: it runs foreign code from the beginning. */
+  static forNewSession(): ExecutionBoard {
+    const board = new ExecutionBoard();
+    Atomics.store(board.#words, PHASE, PHASE_RUNNING);
+    return board;
+  }
+
+  // --- the supervisor's side
+
+  /** Opens a batch of `count` tokens. Only while the worker waits for tokens. */
+  openBatch(count: number): number {
+    assert(count > 0 && count < 0x8000, 'a batch fits the claim word');
+    const batch = (Atomics.load(this.#words, BATCH) + 1) | 0;
+    Atomics.store(this.#words, BATCH, batch);
+    Atomics.store(this.#words, CLAIM, count << 16);
+    return batch;
+  }
+
+  /** Tokens of the batch that nobody has claimed. */
+  unclaimed(): number {
+    const word = Atomics.load(this.#words, CLAIM);
+    return (word >>> 16) - (word & 0xffff);
+  }
+
+  /**
+   * Takes back up to `count` unclaimed tokens from the end of the batch.
+   *
+   * @returns the new end of the batch and how many were taken: tokens `[end, end + taken)` are the supervisor's again
+   */
+  takeBack(count: number): { readonly end: number; readonly taken: number } {
+    for (;;) {
+      const word = Atomics.load(this.#words, CLAIM);
+      const next = word & 0xffff;
+      const end = word >>> 16;
+      const taken = Math.min(count, end - next);
+      if (taken <= 0) return { end, taken: 0 };
+      if (Atomics.compareExchange(this.#words, CLAIM, word, ((end - taken) << 16) | next) === word) {
+        return { end: end - taken, taken };
+      }
+    }
+  }
+
+  /** How many tokens of the batch were claimed so far. */
+  claimed(): number {
+    return Atomics.load(this.#words, CLAIM) & 0xffff;
+  }
+
+  inExecution(): InExecution | undefined {
+    for (;;) {
+      const sequence = Atomics.load(this.#words, SEQUENCE);
+      if ((sequence & 1) === 0) return undefined;
+      const seen = {
+        rangeIndex: this.#values[RANGE_INDEX] ?? 0,
+        position: this.#values[POSITION] ?? 0,
+        startedAtMs: this.#values[STARTED_AT] ?? 0,
+        sequence,
+      };
+      if (Atomics.load(this.#words, SEQUENCE) === sequence) return seen;
+    }
+  }
+
+  /** True when the worker knows that this execution is over its time-out: it gets its grace. */
+  isAborting(execution: InExecution): boolean {
+    return Atomics.load(this.#words, ABORTING) === execution.sequence;
+  }
+
+  /**
+   * Asks for the right to end the worker's thread. Granted only while it runs foreign code, and from then on the worker
+   * will not wait for a message any more: a thread that dies while it waits takes the process with it.
+   */
+  doom(): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_DOOMED) === PHASE_RUNNING;
+  }
+
+  setTimeoutMs(timeoutMs: number): void {
+    this.#values[TIMEOUT] = timeoutMs;
+  }
+
+  // --- the worker's side
+
+  /** Before it waits for a message. False when the thread is doomed: then it must not wait, but end. */
+  tryEnterWaiting(): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_WAITING) === PHASE_RUNNING;
+  }
+
+  /** After a message has arrived. */
+  enterRunning(): void {
+    Atomics.store(this.#words, PHASE, PHASE_RUNNING);
+  }
+
+  /** The index of the next token of the batch, or -1 when none is left. */
+  claim(): number {
+    for (;;) {
+      const word = Atomics.load(this.#words, CLAIM);
+      const next = word & 0xffff;
+      if (next >= word >>> 16) return -1;
+      if (Atomics.compareExchange(this.#words, CLAIM, word, word + 1) === word) return next;
+    }
+  }
+
+  begin(rangeIndex: number, position: number): void {
+    this.#values[RANGE_INDEX] = rangeIndex;
+    this.#values[POSITION] = position;
+    this.#values[STARTED_AT] = boardTimeMs();
+    Atomics.add(this.#words, SEQUENCE, 1);
+  }
+
+  end(): void {
+    Atomics.add(this.#words, SEQUENCE, 1);
+  }
+
+  /** The worker has aborted the execution's signal. */
+  noteAborting(): void {
+    Atomics.store(this.#words, ABORTING, Atomics.load(this.#words, SEQUENCE));
+  }
+
+  /** How long the event in execution has been running, in ms; 0 when there is none. */
+  runningMs(): number {
+    const execution = this.inExecution();
+    return execution === undefined ? 0 : boardTimeMs() - execution.startedAtMs;
+  }
+
+  get timeoutMs(): number {
+    return this.#values[TIMEOUT] ?? 0;
+  }
+}

@@ -1,0 +1,95 @@
+/** Turns what a payload threw, or how its worker ended, into a {@link Failure} with a cause from the closed list. */
+import type { Failure } from '../core/dispatcher-api.ts';
+import { describeThrown, isGranuleError } from '../core/errors.ts';
+import { LOG_LINE_CHARS_MAX } from '../core/limits.ts';
+import { FAILURE_CAUSES, type FailureCause } from '../core/states.ts';
+
+/** Reason of an abort by time-out, and what a given-up execution fails with. */
+export const TIMED_OUT = Object.freeze({ timedOut: true, message: 'the event ran longer than its time-out' });
+
+export const LATE_ERROR = {
+  exception: 'an error was thrown outside execute',
+  rejection: 'a promise was rejected that nobody waits for',
+} as const;
+export type LateErrorKind = keyof typeof LATE_ERROR;
+
+const CAUSE_OF_CODE: Readonly<Record<string, FailureCause>> = {
+  OUTPUT_TOO_LARGE: 'output-too-large',
+  PAYLOAD_OUTPUT_INVALID: 'output-invalid',
+  INPUT_MALFORMED: 'input-error',
+  INPUT_TRUNCATED: 'input-error',
+  INPUT_UNREADABLE: 'input-error',
+  SOURCE_CHANGED: 'input-error',
+  SOURCE_CORRUPT: 'input-error',
+  SOURCE_UNREACHABLE: 'input-error',
+};
+
+/** @param logTail the event's last log lines */
+export function failureOf(thrown: unknown, logTail: readonly string[]): Failure {
+  if (isTimedOut(thrown)) return { cause: 'timeout', message: TIMED_OUT.message, logTail };
+  if (isLateError(thrown)) {
+    const { message, stack } = describeThrown(thrown.lateError);
+    return withStack({ cause: 'payload-late-error', message: line(message), logTail }, stack);
+  }
+  const { message, stack } = describeThrown(thrown);
+  const declared = declaredFailure(thrown);
+  if (declared !== undefined) {
+    return withStack(
+      { ...declared, message: line(message), logTail: [...logTail, ...(declared.logTail ?? [])] },
+      stack,
+    );
+  }
+  const cause = isGranuleError(thrown) ? (CAUSE_OF_CODE[thrown.code] ?? 'payload-error') : 'payload-error';
+  return withStack({ cause, message: line(message), logTail }, stack);
+}
+
+/** A worker is gone without a word: what its exit says about the event that it executed. */
+export function failureOfDeath(death: unknown): Failure {
+  const { message } = describeThrown(death);
+  const code = death instanceof Error && 'code' in death ? String(death.code) : '';
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY' || /out of memory|heap limit/i.test(message)) {
+    return { cause: 'out-of-memory', message: 'the worker reached its heap limit', logTail: [] };
+  }
+  if (/exit/i.test(message)) {
+    return { cause: 'payload-exit', message: `the payload ended its worker (${line(message)})`, logTail: [] };
+  }
+  return { cause: 'worker-died', message: line(message), logTail: [] };
+}
+
+function isTimedOut(thrown: unknown): boolean {
+  if (typeof thrown !== 'object' || thrown === null) return false;
+  if ('timedOut' in thrown && thrown.timedOut === true) return true;
+  return 'cause' in thrown && isTimedOut(thrown.cause);
+}
+
+function isLateError(thrown: unknown): thrown is { readonly lateError: unknown } {
+  return typeof thrown === 'object' && thrown !== null && 'lateError' in thrown;
+}
+
+/** What a payload that runs children says about their end: see `payloads/payload-failure.ts`. */
+function declaredFailure(
+  thrown: unknown,
+): (Pick<Failure, 'cause'> & Partial<Pick<Failure, 'logTail' | 'signal' | 'childExitCode'>>) | undefined {
+  if (typeof thrown !== 'object' || thrown === null || !('payloadFailure' in thrown)) return undefined;
+  const declared = thrown.payloadFailure;
+  if (typeof declared !== 'object' || declared === null || !('cause' in declared)) return undefined;
+  const cause = FAILURE_CAUSES.find((known) => known === declared.cause);
+  if (cause === undefined) return undefined;
+  return {
+    cause,
+    ...('signal' in declared && typeof declared.signal === 'string' ? { signal: declared.signal } : {}),
+    ...('childExitCode' in declared && typeof declared.childExitCode === 'number'
+      ? { childExitCode: declared.childExitCode }
+      : {}),
+    ...('logTail' in declared && Array.isArray(declared.logTail) ? { logTail: declared.logTail.map(String) } : {}),
+  };
+}
+
+function line(message: string): string {
+  const [first = ''] = message.split('\n');
+  return first.slice(0, LOG_LINE_CHARS_MAX);
+}
+
+function withStack(failure: Failure, stack: string): Failure {
+  return stack === '' ? failure : { ...failure, stack: stack.slice(0, 4 * LOG_LINE_CHARS_MAX) };
+}

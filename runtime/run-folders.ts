@@ -1,0 +1,110 @@
+/** Layout of a run on disk: `OUT/` holds what the user wants, `OUT/.granule/` what granule needs. */
+import { access, constants, mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { GranuleError } from '../core/errors.ts';
+
+export interface RunFolders {
+  /** merged files, `manifest.json`, `report.json` */
+  readonly out: string;
+  readonly private: string;
+  /** the event table */
+  readonly store: string;
+  /** the event index */
+  readonly index: string;
+  /** one folder per worker */
+  readonly workers: string;
+  /** unmerged outputs */
+  readonly aggregation: string;
+  /** merged files that still grow */
+  readonly growing: string;
+  /** bundled payloads */
+  readonly bundles: string;
+  readonly log: string;
+  readonly catalogue: string;
+  readonly manifest: string;
+  readonly report: string;
+}
+
+export function runFolders(outFolder: string): RunFolders {
+  const own = join(outFolder, '.granule');
+  return {
+    out: outFolder,
+    private: own,
+    store: join(own, 'store'),
+    index: join(own, 'index'),
+    workers: join(own, 'workers'),
+    aggregation: join(own, 'unmerged'),
+    growing: join(own, 'merge'),
+    bundles: join(own, 'payloads'),
+    log: join(own, 'granule.log'),
+    catalogue: join(outFolder, 'PoolFileCatalog.xml'),
+    manifest: join(outFolder, 'manifest.json'),
+    report: join(outFolder, 'report.json'),
+  };
+}
+
+/** @throws OUTPUT_UNWRITABLE */
+export async function createRunFolders(folders: RunFolders): Promise<void> {
+  try {
+    for (const folder of [folders.private, folders.workers, folders.aggregation, folders.growing, folders.bundles]) {
+      await mkdir(folder, { recursive: true });
+    }
+    await access(folders.out, constants.W_OK);
+  } catch (cause) {
+    throw new GranuleError('OUTPUT_UNWRITABLE', `the output folder ${folders.out} cannot be used: ${reasonOf(cause)}`, {
+      cause,
+      details: { path: folders.out },
+      remedy: 'give another folder with --out, or make this one writable',
+    });
+  }
+}
+
+/**
+ * Throws a run away: everything private and the merged files its manifest names. The caller holds the lock of the store
+ * or knows that nobody does.
+ */
+export async function removeRun(folders: RunFolders): Promise<void> {
+  for (const path of await mergedPaths(folders.manifest)) await rm(join(folders.out, path), { force: true });
+  for (const path of [folders.manifest, folders.report, folders.catalogue]) await rm(path, { force: true });
+  await rm(folders.private, { recursive: true, force: true });
+}
+
+/** Paths below OUT that the last manifest names; none when there is no readable manifest. */
+async function mergedPaths(manifestPath: string): Promise<readonly string[]> {
+  const text = await readFile(manifestPath, 'utf8').catch(() => '{}');
+  let manifest: unknown;
+  try {
+    manifest = JSON.parse(text);
+  } catch {
+    return [];
+  }
+  if (typeof manifest !== 'object' || manifest === null || !('outputs' in manifest)) return [];
+  const { outputs } = manifest;
+  if (!Array.isArray(outputs)) return [];
+  return outputs.flatMap((output: unknown) =>
+    typeof output === 'object' && output !== null && 'path' in output && isPlainName(output.path) ? [output.path] : [],
+  );
+}
+
+/** A manifest may have been edited: only names directly below OUT are ever removed. */
+function isPlainName(path: unknown): path is string {
+  return typeof path === 'string' && !path.includes('/') && !path.includes('\\') && path !== '..' && path !== '.';
+}
+
+function reasonOf(cause: unknown): string {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return 'no permission';
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return 'a file is in the way';
+    case 'EROFS':
+      return 'the file system is read-only';
+    case 'ENOSPC':
+      return 'no space left';
+    default:
+      return String(cause);
+  }
+}

@@ -1,0 +1,37 @@
+/** What a worker's session is given when it starts, by structured clone. */
+import type { LogLevel } from '../core/log.ts';
+import type { SequenceRule } from '../core/messages.ts';
+import type { OutputDeclarations } from '../payloads/payload.ts';
+
+/** Given to a worker's session when it starts (by structured clone: `shared` may hold SharedArrayBuffers). */
+export interface SessionData {
+  readonly workerIndex: number;
+  /** identity on the channel; a new one for each session */
+  readonly peer: string;
+  readonly channelAddress: string;
+  /** URL of the module to load: a bundle, or a built-in payload */
+  readonly payloadUrl: string;
+  /** checked by the payload's schema already */
+  readonly payloadOptions: unknown;
+  /** declared streams and their formats */
+  readonly outputs: OutputDeclarations;
+  /** what `prepare` returned */
+  readonly shared: unknown;
+  readonly taskID: number;
+  readonly jobID: number;
+  readonly taskSeed: number;
+  /** this worker's own folder */
+  readonly folder: string;
+  /** where complete files go */
+  readonly aggregationFolder: string;
+  readonly sequence: SequenceRule;
+  readonly outputBytesMax: number;
+  readonly logLevel: LogLevel;
+  /** memory of the worker's execution board */
+  readonly board: SharedArrayBuffer;
+  /** the session ends after this many events, or when heap and external memory exceed this; 0: never */
+  readonly recycleEvents: number;
+  readonly recycleMemoryBytes: number;
+  /** name and version, kept in the metadata of outputs */
+  readonly processingTag: string;
+}

@@ -1,0 +1,94 @@
+/**
+ * The stager: reports what workers closed to the dispatcher. Runs on the main thread. Outputs lie at the aggregation
+ * point already (the worker that wrote a file put it in place), so a report is all that is missing; a range is finished
+ * when the dispatcher has accepted the report, durably.
+ *
+ * One request is under way at a time; what arrives meanwhile goes with the next, so that batches grow with the load.
+ */
+import type { DispatcherApi, RangeUpdate, UpdateOutcome } from '../core/dispatcher-api.ts';
+import { UPDATES_PER_REQUEST_MAX } from '../core/limits.ts';
+import type { RangeReport } from '../core/messages.ts';
+import { removeOutputs } from './stage-out.ts';
+
+export interface StagerOptions {
+  readonly consumerID: string;
+  readonly jobID: number;
+  readonly aggregationFolder: string;
+}
+
+export interface StagerListeners {
+  /** The dispatcher has answered for these reports, in order. */
+  onAnswered(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void;
+  /** The dispatcher cannot record: the run stops. */
+  onFatal(error: unknown): void;
+}
+
+export class Stager {
+  readonly #dispatcher: Pick<DispatcherApi, 'updateEventRanges'>;
+  readonly #options: StagerOptions;
+  readonly #listeners: StagerListeners;
+  #queue: RangeReport[] = [];
+  #sendingCount = 0;
+  #idle: Promise<void> = Promise.resolve();
+
+  constructor(
+    dispatcher: Pick<DispatcherApi, 'updateEventRanges'>,
+    options: StagerOptions,
+    listeners: StagerListeners,
+  ) {
+    this.#dispatcher = dispatcher;
+    this.#options = options;
+    this.#listeners = listeners;
+  }
+
+  add(reports: readonly RangeReport[]): void {
+    for (const report of reports) this.#queue.push(report);
+    if (this.#sendingCount === 0) {
+      this.#idle = this.#send().catch((error: unknown) => this.#listeners.onFatal(error));
+    }
+  }
+
+  /** Reports that are not answered yet. */
+  get pendingCount(): number {
+    return this.#queue.length + this.#sendingCount;
+  }
+
+  /** Resolves when everything added so far is answered. */
+  async drained(): Promise<void> {
+    await this.#idle;
+  }
+
+  async #send(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const reports = this.#queue.splice(0, UPDATES_PER_REQUEST_MAX);
+      this.#sendingCount = reports.length;
+      try {
+        const outcomes = await this.#dispatcher.updateEventRanges({
+          consumerID: this.#options.consumerID,
+          jobID: this.#options.jobID,
+          updates: reports.map(updateOf),
+        });
+        this.#removeRefused(reports, outcomes);
+        this.#sendingCount = 0;
+        this.#listeners.onAnswered(reports, outcomes);
+      } finally {
+        this.#sendingCount = 0;
+      }
+    }
+  }
+
+  /** A late or doubled result is not wanted: its files go. */
+  #removeRefused(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
+    const files = reports.flatMap((report, index) =>
+      outcomes[index] !== 'accepted' && report.kind === 'finished' ? report.outputs : [],
+    );
+    if (files.length > 0) removeOutputs(this.#options.aggregationFolder, files);
+  }
+}
+
+function updateOf(report: RangeReport): RangeUpdate {
+  const { rangeIndex, attemptNr } = report;
+  return report.kind === 'finished'
+    ? { kind: 'finished', rangeIndex, attemptNr, outputs: report.outputs, wallMs: report.wallMs, cpuMs: report.cpuMs }
+    : { kind: 'failed', rangeIndex, attemptNr, failure: report.failure };
+}

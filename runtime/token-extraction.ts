@@ -1,0 +1,174 @@
+/**
+ * Turns event ranges into tokens: looks up where their events lie and, for files that workers cannot read themselves,
+ * fetches the bytes that will ride with the token. Pure of threads and channels; `token-extractor.thread.ts` runs it.
+ */
+import { assert } from '../core/assert.ts';
+import type { LeasedRange } from '../core/dispatcher-api.ts';
+import { GranuleError } from '../core/errors.ts';
+import type { EventSpan, FileRecord } from '../core/file-index.ts';
+import type { Guid } from '../core/ids.ts';
+import type { ExtractFile, RangeToken, WorkerFile } from '../core/messages.ts';
+
+/** Where events lie: the event index. */
+export interface SpanLookup {
+  /** @throws EVENT_NOT_FOUND for positions outside the file */
+  lookupSpan(guid: Guid, firstPosition: number, count: number): EventSpan;
+}
+
+/** Bytes of files that are not plain local ones. */
+export interface EventBytesReader {
+  addFile(file: { readonly fileIndex: number; readonly record: FileRecord; readonly places: readonly string[] }): void;
+  /** What will be read next, in order: a hint to fetch ahead. */
+  plan(requests: readonly ByteRequest[]): void;
+  /** In the order asked. The bytes belong to the caller. */
+  read(requests: readonly ByteRequest[], signal: AbortSignal): Promise<readonly Uint8Array[]>;
+}
+
+export interface ByteRequest {
+  readonly fileIndex: number;
+  /** half-open range of inflated bytes */
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+/** Tokens that may be sent: at most a few megabytes of frames at once. */
+export interface TokenBatch {
+  readonly files: readonly WorkerFile[];
+  readonly tokens: readonly RangeToken[];
+  readonly frames: readonly Uint8Array[];
+}
+
+interface KnownFile {
+  readonly file: ExtractFile;
+  /** a plain local file: workers read it themselves */
+  readonly path: string | null;
+  announced: boolean;
+}
+
+export class TokenExtraction {
+  readonly #lookup: SpanLookup;
+  readonly #reader: EventBytesReader;
+  readonly #files = new Map<number, KnownFile>();
+
+  constructor(lookup: SpanLookup, reader: EventBytesReader) {
+    this.#lookup = lookup;
+    this.#reader = reader;
+  }
+
+  addFile(file: ExtractFile): void {
+    const [place] = file.places;
+    assert(place !== undefined, 'a file has a place');
+    const plain =
+      file.record.compression === 'none' && file.record.format !== 'root' && !/^[a-z][a-z0-9+.-]*:\/\//i.test(place);
+    this.#files.set(file.fileIndex, { file, path: plain ? place : null, announced: false });
+    if (!plain) this.#reader.addFile(file);
+  }
+
+  /** Where the events of these ranges lie. Consecutive ranges of one file cost one look-up. */
+  locate(ranges: readonly LeasedRange[]): RangeToken[] {
+    const tokens: RangeToken[] = [];
+    let index = 0;
+    while (index < ranges.length) {
+      const first = ranges[index];
+      assert(first !== undefined, 'index is within ranges');
+      let end = index + 1;
+      for (let last = first; end < ranges.length; end += 1) {
+        const next = ranges[end];
+        if (next === undefined || next.fileIndex !== last.fileIndex || next.startEvent !== last.lastEvent + 1) break;
+        last = next;
+      }
+      this.#locateRun(ranges.slice(index, end), tokens);
+      index = end;
+    }
+    return tokens;
+  }
+
+  /** Tells the reader what is coming. */
+  plan(tokens: readonly RangeToken[]): void {
+    const riding = tokens.filter((token) => this.#known(token.fileIndex).path === null);
+    if (riding.length > 0) this.#reader.plan(riding);
+  }
+
+  /** Completes tokens with the descriptions of new files and the bytes that ride. */
+  async load(tokens: readonly RangeToken[], signal: AbortSignal): Promise<TokenBatch> {
+    const files: WorkerFile[] = [];
+    for (const token of tokens) {
+      const known = this.#known(token.fileIndex);
+      if (known.announced) continue;
+      known.announced = true;
+      files.push(await this.#describe(known, signal));
+    }
+    const riding = tokens.filter((token) => this.#known(token.fileIndex).path === null);
+    if (riding.length === 0) return { files, tokens, frames: [] };
+    const frames = await this.#reader.read(riding, signal);
+    let frame = 0;
+    const complete = tokens.map((token) => {
+      if (this.#known(token.fileIndex).path !== null) return token;
+      frame += 1;
+      return { ...token, frame: frame - 1 };
+    });
+    return { files, tokens: complete, frames };
+  }
+
+  async #describe(known: KnownFile, signal: AbortSignal): Promise<WorkerFile> {
+    const { fileIndex, record } = known.file;
+    const runHeaders =
+      known.path !== null || record.runSegments.length === 0
+        ? null
+        : await this.#reader.read(
+            record.runSegments.map((segment) => ({ fileIndex, ...segment })),
+            signal,
+          );
+    return {
+      fileIndex,
+      guid: record.guid,
+      lfn: record.lfn,
+      format: record.format,
+      path: known.path,
+      runSegments: record.runSegments,
+      runHeaders,
+    };
+  }
+
+  #locateRun(run: readonly LeasedRange[], tokens: RangeToken[]): void {
+    const first = run[0];
+    const last = run[run.length - 1];
+    assert(first !== undefined && last !== undefined, 'a run holds a range');
+    const { record } = this.#known(first.fileIndex).file;
+    const span = this.#lookup.lookupSpan(record.guid, first.startEvent, last.lastEvent - first.startEvent + 1);
+    for (const range of run) {
+      const begin = range.startEvent - first.startEvent;
+      const end = range.lastEvent - first.startEvent;
+      const offsetBytes = span.offsets[begin] ?? 0;
+      tokens.push({
+        rangeIndex: range.rangeIndex,
+        attemptNr: range.attemptNr,
+        fileIndex: range.fileIndex,
+        startEvent: range.startEvent,
+        lastEvent: range.lastEvent,
+        failures: range.failures,
+        offsetBytes,
+        lengthBytes: (span.offsets[end] ?? 0) + (span.lengths[end] ?? 0) - offsetBytes,
+        cuts: begin === end ? null : cutsOf(span, begin, end),
+        frame: -1,
+      });
+    }
+  }
+
+  #known(fileIndex: number): KnownFile {
+    const known = this.#files.get(fileIndex);
+    if (known === undefined)
+      throw new GranuleError('INTERNAL', `the token extractor was not told of file ${fileIndex}`);
+    return known;
+  }
+}
+
+/** Offset (relative to the first event) and length of each event, alternating. */
+function cutsOf(span: EventSpan, begin: number, end: number): number[] {
+  const base = span.offsets[begin] ?? 0;
+  const cuts: number[] = [];
+  for (let index = begin; index <= end; index += 1) {
+    cuts.push((span.offsets[index] ?? 0) - base, span.lengths[index] ?? 0);
+  }
+  return cuts;
+}

@@ -1,0 +1,384 @@
+/**
+ * The token scatterer: hands tokens to the workers that ask for them. Runs on the main thread.
+ *
+ * A worker is *absent* → (first ask) → *executing* a batch ⇄ *waiting* for tokens → *left*, or *lost* when its session
+ * ended without a word. What a lost worker held and had not executed goes back to the front of the queue with the same
+ * attempt; only the event it executed is reported as failed.
+ *
+ * A batch holds about {@link BATCH_WORK_MS} of work, one token where events are long. Tokens of a batch that are not
+ * claimed yet can be taken back through the worker's execution board, so an idle worker never waits beside a full one.
+ */
+import { assert, assertNever } from '../core/assert.ts';
+import type { Failure } from '../core/dispatcher-api.ts';
+import { deserialiseError, type GranuleError } from '../core/errors.ts';
+import { BATCH_WORK_MS, CREDIT_MAX } from '../core/limits.ts';
+import type { Logger } from '../core/log.ts';
+import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile } from '../core/messages.ts';
+import type { ServerChannel } from './channel.ts';
+import type { ExecutionBoard, InExecution } from './execution-board.ts';
+
+/** A token in somebody's hands, with the bytes that ride with it. */
+export interface HeldToken {
+  readonly token: RangeToken;
+  readonly bytes: Uint8Array | undefined;
+  /** a speculative copy of a range that another worker executes */
+  readonly copy: boolean;
+}
+
+interface WorkerState {
+  readonly workerIndex: number;
+  readonly peer: string;
+  readonly board: ExecutionBoard;
+  readonly knownFiles: Set<number>;
+  /** the batch it has, in order; some of it may be executed already */
+  batch: HeldToken[];
+  /** executed or in execution, not reported yet: by rangeIndex */
+  readonly held: Map<number, HeldToken>;
+  waiting: boolean;
+  flushed: boolean;
+}
+
+export interface ScattererListeners {
+  /** Ranges that workers closed or that failed, in batches. */
+  onReports(reports: readonly RangeReport[]): void;
+  onWorkerReady(workerIndex: number, readyAfterMs: number): void;
+  onInitFailed(workerIndex: number, error: GranuleError): void;
+  onLeave(workerIndex: number, reason: 'end' | 'recycle' | 'broken', error: GranuleError | undefined): void;
+  /** The queue has run low: more ranges are welcome. */
+  onHungry(): void;
+  /** The channel itself broke: the node cannot go on. */
+  onFatal(error: unknown): void;
+}
+
+export class TokenScatterer {
+  readonly #channel: ServerChannel<FromWorker, ToWorker>;
+  readonly #listeners: ScattererListeners;
+  readonly #log: Logger;
+  readonly #workers = new Map<string, WorkerState>();
+  readonly #files = new Map<number, WorkerFile>();
+  /** tokens nobody holds, in hand-out order from `#queueStart` on */
+  #queue: HeldToken[] = [];
+  #queueStart = 0;
+  #queuedBytes = 0;
+  #ending = false;
+  #executedMeanMs = 0;
+  #executedCount = 0;
+
+  constructor(channel: ServerChannel<FromWorker, ToWorker>, listeners: ScattererListeners, log: Logger) {
+    this.#channel = channel;
+    this.#listeners = listeners;
+    this.#log = log;
+  }
+
+  /** Serves until the channel is closed. */
+  async serve(): Promise<void> {
+    for (;;) {
+      const received = await this.#channel.receive();
+      if (received === undefined) return;
+      this.#handle(received.peer, received.message);
+    }
+  }
+
+  /** Expects a session that will speak as `peer`. */
+  expect(peer: string, workerIndex: number, board: ExecutionBoard): void {
+    assert(!this.#workers.has(peer), 'each session has a peer of its own');
+    this.#workers.set(peer, {
+      workerIndex,
+      peer,
+      board,
+      knownFiles: new Set(),
+      batch: [],
+      held: new Map(),
+      waiting: false,
+      flushed: false,
+    });
+  }
+
+  addFile(file: WorkerFile): void {
+    this.#files.set(file.fileIndex, file);
+  }
+
+  /** Tokens from the extractor; `frames` by each token's `frame`. */
+  add(tokens: readonly RangeToken[], frames: readonly Uint8Array[]): void {
+    for (const token of tokens) {
+      const bytes = token.frame >= 0 ? frames[token.frame] : undefined;
+      this.#queue.push({ token, bytes, copy: false });
+      this.#queuedBytes += bytes?.length ?? 0;
+    }
+    for (const worker of this.#workers.values()) worker.flushed = false;
+    this.#serveWaiting();
+  }
+
+  /** Tokens nobody holds yet. */
+  get queuedCount(): number {
+    return this.#queue.length - this.#queueStart;
+  }
+
+  /** Bytes that ride with queued tokens. */
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  /** Tokens in the hands of workers. */
+  get heldCount(): number {
+    let count = 0;
+    for (const worker of this.#workers.values()) count += worker.held.size;
+    return count;
+  }
+
+  get busyCount(): number {
+    let count = 0;
+    for (const worker of this.#workers.values()) if (worker.held.size > 0) count += 1;
+    return count;
+  }
+
+  get waitingCount(): number {
+    let count = 0;
+    for (const worker of this.#workers.values()) if (worker.waiting) count += 1;
+    return count;
+  }
+
+  /** Mean time in `execute` per range so far, in ms; 0 before the first. */
+  get meanExecutionMs(): number {
+    return this.#executedMeanMs;
+  }
+
+  /** Takes every token back that no worker has begun: for a drain. */
+  takeBackAll(): RangeToken[] {
+    const taken = this.#queue.slice(this.#queueStart).map((held) => held.token);
+    this.#queue = [];
+    this.#queueStart = 0;
+    this.#queuedBytes = 0;
+    for (const worker of this.#workers.values()) {
+      for (const held of this.#takeBack(worker, CREDIT_MAX)) taken.push(held.token);
+    }
+    return taken;
+  }
+
+  /** From now on a worker that asks and finds nothing is ended. */
+  end(): void {
+    this.#ending = true;
+    this.#serveWaiting();
+  }
+
+  /** What each worker executes right now. */
+  *executing(): IterableIterator<{
+    readonly workerIndex: number;
+    readonly held: HeldToken;
+    readonly execution: InExecution;
+  }> {
+    for (const worker of this.#workers.values()) {
+      const execution = worker.board.inExecution();
+      if (execution === undefined) continue;
+      const held = worker.held.get(execution.rangeIndex);
+      if (held !== undefined) yield { workerIndex: worker.workerIndex, held, execution };
+    }
+  }
+
+  isAborting(workerIndex: number, execution: InExecution): boolean {
+    for (const worker of this.#workers.values()) {
+      if (worker.workerIndex === workerIndex) return worker.board.isAborting(execution);
+    }
+    return false;
+  }
+
+  setTimeoutMs(timeoutMs: number): void {
+    for (const worker of this.#workers.values()) worker.board.setTimeoutMs(timeoutMs);
+  }
+
+  /** Gives a waiting worker a copy of a range that another one executes. False when none waits. */
+  speculate(held: HeldToken): boolean {
+    for (const worker of this.#workers.values()) {
+      if (!worker.waiting) continue;
+      this.#give(worker, [{ ...held, copy: true }]);
+      return true;
+    }
+    return false;
+  }
+
+  /**
+   * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back.
+   *
+   * @returns how many tokens went back to the queue
+   */
+  lose(peer: string, failure: Failure): number {
+    const worker = this.#workers.get(peer);
+    if (worker === undefined) return 0;
+    this.#workers.delete(peer);
+    const execution = worker.board.inExecution();
+    const culprit = execution === undefined ? undefined : worker.held.get(execution.rangeIndex);
+    if (culprit !== undefined) worker.held.delete(culprit.token.rangeIndex);
+    const returned = this.#requeue(worker);
+    if (culprit !== undefined && execution !== undefined) {
+      this.#listeners.onReports([
+        {
+          kind: 'failed',
+          rangeIndex: culprit.token.rangeIndex,
+          attemptNr: culprit.token.attemptNr,
+          eventCount: culprit.token.lastEvent - culprit.token.startEvent + 1,
+          failure: { ...failure, position: execution.position },
+          failuresBefore: culprit.token.failures,
+          wallMs: 0,
+          copy: culprit.copy,
+        },
+      ]);
+    }
+    return returned;
+  }
+
+  #handle(peer: string, message: FromWorker): void {
+    const worker = this.#workers.get(peer);
+    if (worker === undefined) {
+      this.#log.debug({ peer, kind: message.kind }, 'message of a session that was given up');
+      return;
+    }
+    switch (message.kind) {
+      case 'ask':
+        if (message.readyAfterMs !== null) this.#listeners.onWorkerReady(worker.workerIndex, message.readyAfterMs);
+        this.#takeReports(worker, message.reports);
+        worker.batch = [];
+        worker.waiting = true;
+        this.#serve(worker);
+        return;
+      case 'init-failed':
+        this.#workers.delete(peer);
+        this.#listeners.onInitFailed(worker.workerIndex, deserialiseError(message.error));
+        return;
+      case 'leave':
+        this.#takeReports(worker, message.reports);
+        this.#workers.delete(peer);
+        this.#requeue(worker);
+        this.#listeners.onLeave(
+          worker.workerIndex,
+          message.reason,
+          message.error === null ? undefined : deserialiseError(message.error),
+        );
+        return;
+      default:
+        assertNever(message, 'message of a worker');
+    }
+  }
+
+  #takeReports(worker: WorkerState, reports: readonly RangeReport[]): void {
+    if (reports.length === 0) return;
+    let totalMs = 0;
+    for (const report of reports) {
+      worker.held.delete(report.rangeIndex);
+      totalMs += report.wallMs;
+    }
+    // A running mean that forgets: lengths may drift along a file.
+    const weight = Math.min(1, Math.max(reports.length / 64, 1 / (this.#executedCount + 1)));
+    this.#executedMeanMs += weight * (totalMs / reports.length - this.#executedMeanMs);
+    this.#executedCount += reports.length;
+    this.#listeners.onReports(reports);
+  }
+
+  /** Puts everything a worker holds back to the front of the queue, in order. Copies are dropped. */
+  #requeue(worker: WorkerState): number {
+    const back = [...worker.held.values()].filter((held) => !held.copy);
+    worker.held.clear();
+    if (back.length === 0) return 0;
+    back.sort((a, b) => a.token.rangeIndex - b.token.rangeIndex);
+    this.#queue = [...back, ...this.#queue.slice(this.#queueStart)];
+    this.#queueStart = 0;
+    for (const held of back) this.#queuedBytes += held.bytes?.length ?? 0;
+    this.#serveWaiting();
+    return back.length;
+  }
+
+  #serveWaiting(): void {
+    for (const worker of this.#workers.values()) if (worker.waiting) this.#serve(worker);
+  }
+
+  #serve(worker: WorkerState): void {
+    const tokens = this.queuedCount > 0 ? this.#takeFromQueue(this.#batchSize()) : this.#steal(worker);
+    if (tokens.length > 0) {
+      this.#give(worker, tokens);
+      if (this.queuedCount < this.#workers.size) this.#listeners.onHungry();
+      return;
+    }
+    if (this.#ending) {
+      worker.waiting = false;
+      this.#send(worker, { kind: 'end' }, []);
+      return;
+    }
+    this.#listeners.onHungry();
+    if (worker.held.size > 0 && !worker.flushed) {
+      // Executed ranges wait in open files for further ones that may never come.
+      worker.flushed = true;
+      worker.waiting = false;
+      this.#send(worker, { kind: 'flush' }, []);
+    }
+  }
+
+  /** About {@link BATCH_WORK_MS} of work, never more than a fair share of what is queued. */
+  #batchSize(): number {
+    if (this.#executedCount === 0) return 1;
+    const byTime = Math.floor(BATCH_WORK_MS / Math.max(this.#executedMeanMs, BATCH_WORK_MS / CREDIT_MAX));
+    const fairShare = Math.ceil(this.queuedCount / Math.max(1, this.#workers.size));
+    return Math.max(1, Math.min(byTime, fairShare, CREDIT_MAX));
+  }
+
+  #takeFromQueue(count: number): HeldToken[] {
+    const taken = this.#queue.slice(this.#queueStart, this.#queueStart + count);
+    this.#queueStart += taken.length;
+    for (const held of taken) this.#queuedBytes -= held.bytes?.length ?? 0;
+    if (this.#queueStart > 1024 && this.#queueStart * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#queueStart);
+      this.#queueStart = 0;
+    }
+    return taken;
+  }
+
+  /** Half of what the worker with the fullest batch has not begun. */
+  #steal(thief: WorkerState): HeldToken[] {
+    let victim: WorkerState | undefined;
+    let most = 0;
+    for (const worker of this.#workers.values()) {
+      const unclaimed = worker === thief || worker.waiting ? 0 : worker.board.unclaimed();
+      if (unclaimed > most) {
+        victim = worker;
+        most = unclaimed;
+      }
+    }
+    return victim === undefined ? [] : this.#takeBack(victim, Math.ceil(most / 2));
+  }
+
+  #takeBack(worker: WorkerState, count: number): HeldToken[] {
+    if (worker.batch.length === 0) return [];
+    const { end, taken } = worker.board.takeBack(count);
+    const tokens = worker.batch.slice(end, end + taken);
+    worker.batch.length = Math.min(worker.batch.length, end);
+    for (const held of tokens) worker.held.delete(held.token.rangeIndex);
+    return tokens;
+  }
+
+  #give(worker: WorkerState, batch: HeldToken[]): void {
+    const files: WorkerFile[] = [];
+    const frames: Uint8Array[] = [];
+    const tokens = batch.map((held): RangeToken => {
+      const { token, bytes } = held;
+      if (!worker.knownFiles.has(token.fileIndex)) {
+        const file = this.#files.get(token.fileIndex);
+        assert(file !== undefined, 'a token names a file that was announced');
+        worker.knownFiles.add(token.fileIndex);
+        files.push(file);
+      }
+      worker.held.set(token.rangeIndex, held);
+      if (bytes === undefined) return token;
+      frames.push(bytes);
+      return { ...token, frame: frames.length - 1 };
+    });
+    worker.batch = batch;
+    worker.waiting = false;
+    const number = worker.board.openBatch(batch.length);
+    this.#send(worker, { kind: 'tokens', files, tokens, batch: number, copy: batch[0]?.copy ?? false }, frames);
+  }
+
+  #send(worker: WorkerState, message: ToWorker, frames: readonly Uint8Array[]): void {
+    this.#channel.send(worker.peer, message, frames).catch((error: unknown) => {
+      // The session died before the message reached it: the pool reports its end, which requeues what it held.
+      this.#log.debug({ err: error, workerIndex: worker.workerIndex }, 'message to a session that is gone');
+    });
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * The pool of workers: the only door to piscina. One long-running task (session) per worker, in a thread of its own;
+ * a session that ends before its time is followed by a new one in a fresh thread.
+ *
+ * States of a worker: *starting* → *ready* → *over* (told to end), or *dead* → *starting* again. After
+ * {@link INIT_FAILURES_MAX} sessions in a row that die before they are ready, the pool gives up.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Piscina } from 'piscina';
+import type { Failure } from '../core/dispatcher-api.ts';
+import { describeThrown, GranuleError } from '../core/errors.ts';
+import { INIT_FAILURES_MAX } from '../core/limits.ts';
+import type { Logger } from '../core/log.ts';
+import { threadEntryUrl } from '../core/thread-entry.ts';
+import { ExecutionBoard } from './execution-board.ts';
+import { failureOfDeath } from './failures.ts';
+import type { SessionData } from './session-data.ts';
+
+export type SessionTemplate = Omit<SessionData, 'workerIndex' | 'peer' | 'folder' | 'board'>;
+
+export interface WorkerPoolOptions {
+  readonly workerCount: number;
+  /** each worker's folder is `worker_<index>` in it */
+  readonly workersFolder: string;
+  /** heap limit of a thread; null for Node's own */
+  readonly heapMaxMB: number | null;
+}
+
+export interface WorkerPoolListeners {
+  /** A session is about to start and will speak as `peer`. */
+  onSession(peer: string, workerIndex: number, board: ExecutionBoard): void;
+  /** A session ended without being told to. */
+  onDeath(peer: string, workerIndex: number, failure: Failure): void;
+  /** Sessions cannot even begin: the run is over. */
+  onFatal(error: GranuleError): void;
+}
+
+interface Worker {
+  readonly workerIndex: number;
+  session: number;
+  peer: string;
+  abort: AbortController;
+  board: ExecutionBoard;
+  /** why the supervisor terminated the session */
+  terminatedBy: Failure | undefined;
+  state: 'starting' | 'ready' | 'over';
+  done: Promise<void>;
+}
+
+export class WorkerPool {
+  readonly #pool: Piscina;
+  readonly #options: WorkerPoolOptions;
+  readonly #listeners: WorkerPoolListeners;
+  readonly #log: Logger;
+  readonly #workers: Worker[] = [];
+  #template: SessionTemplate | undefined;
+  #initFailures = 0;
+  #closing = false;
+
+  constructor(options: WorkerPoolOptions, listeners: WorkerPoolListeners, log: Logger) {
+    this.#options = options;
+    this.#listeners = listeners;
+    this.#log = log;
+    // Threads start now, while inputs are still being indexed.
+    this.#pool = new Piscina({
+      filename: threadEntryUrl(import.meta.url, './worker-session.thread.ts').href,
+      minThreads: options.workerCount,
+      maxThreads: options.workerCount,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      maxQueue: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+      recordTiming: false,
+      ...(options.heapMaxMB === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMaxMB } }),
+    });
+    // What a thread dies of is told by the session's own promise.
+    this.#pool.on('error', () => undefined);
+  }
+
+  /** Begins a session in every worker. */
+  start(template: SessionTemplate): void {
+    this.#template = template;
+    for (let workerIndex = 0; workerIndex < this.#options.workerCount; workerIndex += 1) {
+      const worker: Worker = {
+        workerIndex,
+        session: 0,
+        peer: '',
+        abort: new AbortController(),
+        board: new ExecutionBoard(),
+        terminatedBy: undefined,
+        state: 'starting',
+        done: Promise.resolve(),
+      };
+      this.#workers.push(worker);
+      this.#begin(worker);
+    }
+  }
+
+  /** The session of this worker has initialized its payload. */
+  noteReady(workerIndex: number): void {
+    this.#initFailures = 0;
+    const worker = this.#workers[workerIndex];
+    if (worker !== undefined) worker.state = 'ready';
+  }
+
+  /** `initialize` threw. The session is over; another one tries, up to the limit. */
+  noteInitFailed(workerIndex: number, error: GranuleError): void {
+    this.#initFailures += 1;
+    const worker = this.#workers[workerIndex];
+    if (worker !== undefined) worker.state = 'over';
+    if (this.#initFailures >= INIT_FAILURES_MAX) {
+      this.#closing = true;
+      this.#listeners.onFatal(
+        new GranuleError(
+          'PAYLOAD_INIT_FAILED',
+          `the payload failed to initialize ${this.#initFailures} times in a row: ${error.message}`,
+          { cause: error, remedy: `see ${join(this.#options.workersFolder, `worker_${workerIndex}`, 'worker.log')}` },
+        ),
+      );
+      return;
+    }
+    this.#beginAgain(workerIndex);
+  }
+
+  /** The session sent its last message. `again`: another one takes its place. */
+  noteLeft(workerIndex: number, again: boolean): void {
+    const worker = this.#workers[workerIndex];
+    if (worker !== undefined) worker.state = 'over';
+    if (again) this.#beginAgain(workerIndex);
+  }
+
+  /**
+   * Ends a thread that runs foreign code; the session dies of `failure`. A worker that waits for tokens is left alone
+   * (ending it would abort the process): then nothing happens and the answer is false.
+   */
+  terminate(workerIndex: number, failure: Failure): boolean {
+    const worker = this.#workers[workerIndex];
+    if (worker === undefined || worker.state === 'over' || !worker.board.doom()) return false;
+    worker.terminatedBy = failure;
+    worker.abort.abort();
+    return true;
+  }
+
+  /** Resolves when every session is over. */
+  async sessionsOver(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#workers.map((worker) => worker.done));
+  }
+
+  /** Ends the threads. Only after {@link sessionsOver}. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#pool.destroy();
+  }
+
+  #beginAgain(workerIndex: number): void {
+    const worker = this.#workers[workerIndex];
+    if (worker === undefined || this.#closing) return;
+    // After the old session's task has ended: piscina then has a thread to spare.
+    worker.done = worker.done.then(() => {
+      if (!this.#closing) this.#begin(worker);
+      return worker.done;
+    });
+  }
+
+  #begin(worker: Worker): void {
+    const template = this.#template;
+    if (template === undefined) return;
+    worker.session += 1;
+    worker.peer = `worker-${worker.workerIndex}-${worker.session}`;
+    worker.abort = new AbortController();
+    worker.terminatedBy = undefined;
+    worker.state = 'starting';
+    const { peer, workerIndex } = worker;
+    const folder = join(this.#options.workersFolder, `worker_${workerIndex}`);
+    mkdirSync(folder, { recursive: true });
+    worker.board = ExecutionBoard.forNewSession();
+    this.#listeners.onSession(peer, workerIndex, worker.board);
+    const data: SessionData = { ...template, workerIndex, peer, folder, board: worker.board.memory };
+    worker.done = this.#pool.run(data, { signal: worker.abort.signal }).then(
+      () => undefined,
+      (error: unknown) => this.#noteDeath(worker, peer, error),
+    );
+  }
+
+  #noteDeath(worker: Worker, peer: string, error: unknown): void {
+    if (worker.peer !== peer || worker.state === 'over') return;
+    const failure = worker.terminatedBy ?? failureOfDeath(error);
+    this.#log.warn(
+      { workerIndex: worker.workerIndex, cause: failure.cause, err: describeThrown(error).message },
+      'worker died',
+    );
+    const wasStarting = worker.state === 'starting';
+    worker.state = 'over';
+    if (wasStarting) {
+      const cause = new GranuleError('PAYLOAD_INIT_FAILED', failure.message, { cause: error });
+      this.#listeners.onDeath(peer, worker.workerIndex, failure);
+      this.noteInitFailed(worker.workerIndex, cause);
+      return;
+    }
+    this.#beginAgain(worker.workerIndex);
+    this.#listeners.onDeath(peer, worker.workerIndex, failure);
+  }
+}

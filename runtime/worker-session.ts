@@ -1,0 +1,464 @@
+/**
+ * The session of a worker: one long-running task of the pool. Runs in a worker's thread.
+ *
+ * States: *initializing* (the payload is loaded and `initialize` runs) → *asking* (reports what it closed, waits for
+ * tokens; nothing foreign runs) ⇄ *executing* (a batch of tokens; no receive is pending, so the thread may be terminated
+ * at any moment) → *leaving* (told to end, due to be recycled, or broken by the payload) → over.
+ *
+ * Within a batch the loop is synchronous as long as `execute` is: no promise, no timer, no message per event.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { assertNever } from '../core/assert.ts';
+import type { Failure } from '../core/dispatcher-api.ts';
+import { describeThrown, serialiseError } from '../core/errors.ts';
+import { formatEventRangeID } from '../core/ids.ts';
+import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
+import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile, WorkerTokens } from '../core/messages.ts';
+import type { InputFormat } from '../payloads/formats/event-format.ts';
+import { inputFormat } from '../payloads/formats/registry.ts';
+import type { PayloadDefinition, WorkerContext } from '../payloads/payload.ts';
+import type { PeerChannel } from './channel.ts';
+import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
+import { EventReader } from './event-reader.ts';
+import { ExecutionBoard } from './execution-board.ts';
+import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
+import { IncidentNotifier } from './incidents.ts';
+import { OutputSequencer } from './output-sequencer.ts';
+import type { SessionData } from './session-data.ts';
+import type { ThreadCpuClock } from './thread-cpu-clock.ts';
+import type { WorkerLog } from './worker-log.ts';
+
+interface KnownFile {
+  readonly file: WorkerFile;
+  readonly format: InputFormat;
+  /** bytes of the run segments, read when first needed */
+  readonly headers: (Uint8Array | undefined)[];
+}
+
+interface Measured {
+  wallMs: number;
+  cpuMs: number;
+  readonly eventCount: number;
+  readonly copy: boolean;
+}
+
+const NO_HEADER = new Uint8Array(0);
+
+export interface SessionParts {
+  readonly data: SessionData;
+  readonly channel: PeerChannel<ToWorker, FromWorker>;
+  readonly log: WorkerLog;
+  readonly cpuClock: ThreadCpuClock;
+  readonly loadPayload: () => Promise<PayloadDefinition>;
+}
+
+export class WorkerSession {
+  readonly #parts: SessionParts;
+  readonly #board: ExecutionBoard;
+  readonly #reader = new EventReader();
+  readonly #files = new Map<number, KnownFile>();
+  readonly #executions = new AsyncLocalStorage<ExecutionContext>();
+  readonly #measured = new Map<number, Measured>();
+  #reports: RangeReport[] = [];
+  #payload!: PayloadDefinition;
+  #sequencer!: OutputSequencer;
+  #context!: WorkerContext<unknown, unknown>;
+  #incidents!: IncidentNotifier;
+  #current: { readonly context: ExecutionContext; readonly giveUp: (error: unknown) => void } | undefined;
+  #executedEvents = 0;
+  /** set when the payload cannot be trusted in this thread any more */
+  #broken: unknown;
+  #isBroken = false;
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+    this.#board = new ExecutionBoard(parts.data.board);
+  }
+
+  /**
+   * Runs until the session is over. Resolves after the last message is sent, with its reason; `broken` also when the
+   * payload could not be initialized.
+   */
+  async run(): Promise<'end' | 'recycle' | 'broken'> {
+    const { channel, cpuClock } = this.#parts;
+    const startedMs = performance.now();
+    try {
+      await this.#initialize();
+    } catch (error) {
+      await channel.send({ kind: 'init-failed', error: serialiseError(error) });
+      return 'broken';
+    }
+    const watch = setInterval(() => this.#watchTimeout(), TIMEOUT_CHECK_MS);
+    watch.unref();
+    let readyAfterMs: number | null = performance.now() - startedMs;
+    try {
+      for (;;) {
+        if (this.#isBroken) return await this.#leave('broken', this.#broken);
+        if (this.#mustRecycle()) return await this.#finalizeAndLeave('recycle');
+        await channel.send({ kind: 'ask', reports: this.#takeReports(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
+        readyAfterMs = null;
+        if (!this.#board.tryEnterWaiting()) return 'broken';
+        const received = await channel.receive();
+        this.#board.enterRunning();
+        if (received === undefined) return 'broken';
+        const { message, frames } = received;
+        switch (message.kind) {
+          case 'tokens':
+            await this.#executeBatch(message, frames);
+            break;
+          case 'flush':
+            this.#closeFiles();
+            break;
+          case 'end':
+            return await this.#finalizeAndLeave('end');
+          default:
+            assertNever(message, 'message to a worker');
+        }
+      }
+    } finally {
+      clearInterval(watch);
+      this.#reader.close();
+    }
+  }
+
+  /**
+   * An error reached the thread outside `execute`. Fails the event in execution and ends the session.
+   *
+   * @returns true when the session has left and the thread is to end; false when `run` is about to end by itself
+   */
+  async noteLateError(error: unknown, kind: LateErrorKind): Promise<boolean> {
+    const source = this.#executions.getStore();
+    const of = source === undefined ? 'an event' : `position ${source.position}`;
+    this.#isBroken = true;
+    this.#broken = error;
+    this.#parts.log.error(`${LATE_ERROR[kind]} (begun by ${of}): ${describeThrown(error).message}`);
+    const current = this.#current;
+    if (current !== undefined) {
+      // Ends the await in #executeAsync: the loop then leaves by itself.
+      current.giveUp({ lateError: error });
+      return false;
+    }
+    await this.#leave('broken', error);
+    return true;
+  }
+
+  async #initialize(): Promise<void> {
+    const { data, log } = this.#parts;
+    this.#payload = await this.#parts.loadPayload();
+    this.#context = {
+      options: data.payloadOptions,
+      shared: data.shared,
+      workerIndex: data.workerIndex,
+      folder: data.folder,
+      log,
+    };
+    this.#sequencer = new OutputSequencer({
+      outputs: data.outputs,
+      folder: data.folder,
+      aggregationFolder: data.aggregationFolder,
+      rule: data.sequence,
+      taskID: data.taskID,
+      jobID: data.jobID,
+      outputBytesMax: data.outputBytesMax,
+      processingTag: data.processingTag,
+    });
+    this.#incidents = new IncidentNotifier(this.#payload, this.#context);
+    await this.#payload.initialize?.(this.#context);
+  }
+
+  async #executeBatch(message: WorkerTokens, frames: readonly Uint8Array[]): Promise<void> {
+    for (const file of message.files) {
+      this.#files.set(file.fileIndex, {
+        file,
+        format: inputFormat(file.format),
+        headers: file.runSegments.map(() => undefined),
+      });
+    }
+    const { tokens } = message;
+    const cpuBefore = this.#parts.cpuClock.nowMs();
+    const wallBefore = performance.now();
+    const first = this.#reports.length;
+    for (let index = this.#board.claim(); index >= 0; index = this.#board.claim()) {
+      const token = tokens[index];
+      if (token === undefined) break;
+      const pending = this.#executeRange(token, message.copy, frames, tokens);
+      if (pending !== undefined) await pending;
+      if (this.#isBroken) break;
+    }
+    this.#shareCpu(first, cpuBefore, wallBefore);
+  }
+
+  /** Executes the events of one range in order. Asynchronous only from the first event that is. */
+  #executeRange(
+    token: RangeToken,
+    copy: boolean,
+    frames: readonly Uint8Array[],
+    batch: readonly RangeToken[],
+  ): Promise<void> | undefined {
+    const known = this.#knownFile(token);
+    const measured: Measured = { wallMs: 0, cpuMs: 0, eventCount: token.lastEvent - token.startEvent + 1, copy };
+    this.#measured.set(token.rangeIndex, measured);
+    const startedMs = performance.now();
+    let position = token.startEvent;
+    try {
+      this.#parts.log.beginEvent(this.#eventRangeID(token));
+      this.#incidents.beginRange(known.file, () => this.#eventRangeID(token));
+      this.#sequencer.beginRange(token, known.file, copy);
+      const bytes = this.#bytesOf(token, known, frames, batch);
+      for (; position <= token.lastEvent; position += 1) {
+        const pending = this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
+        if (pending !== undefined) {
+          return this.#finishRangeLater(pending, { known, token, position, bytes, startedMs, measured });
+        }
+      }
+      this.#endRange(measured, startedMs);
+    } catch (error) {
+      this.#failRange(token, position, error, measured, startedMs);
+    }
+    return undefined;
+  }
+
+  async #finishRangeLater(
+    pending: Promise<void>,
+    rest: {
+      readonly known: KnownFile;
+      readonly token: RangeToken;
+      readonly position: number;
+      readonly bytes: Uint8Array;
+      readonly startedMs: number;
+      readonly measured: Measured;
+    },
+  ): Promise<void> {
+    const { known, token, bytes, measured, startedMs } = rest;
+    let position = rest.position;
+    try {
+      await pending;
+      for (position += 1; position <= token.lastEvent; position += 1) {
+        await this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
+      }
+      this.#endRange(measured, startedMs);
+    } catch (error) {
+      this.#failRange(token, position, error, measured, startedMs);
+    }
+  }
+
+  #executeEvent(known: KnownFile, token: RangeToken, position: number, bytes: Uint8Array): Promise<void> | undefined {
+    const event = new ExecutedEvent(known, position, bytes, this.#runHeader(known, position));
+    const context = new ExecutionContext(
+      { context: this.#context, sequencer: this.#sequencer, taskSeed: this.#parts.data.taskSeed },
+      token,
+      event,
+    );
+    this.#board.begin(token.rangeIndex, position);
+    this.#sequencer.beginEvent(event);
+    this.#incidents.beginEvent(event, context);
+    let pending: void | Promise<void>;
+    try {
+      pending = this.#executions.run(context, () => this.#payload.execute(event, context));
+    } catch (error) {
+      context.close();
+      this.#board.end();
+      throw error;
+    }
+    if (isThenable(pending)) return this.#executeAsync(pending, event, context);
+    this.#endEvent(event, context);
+    return undefined;
+  }
+
+  async #executeAsync(pending: PromiseLike<void>, event: ExecutedEvent, context: ExecutionContext): Promise<void> {
+    const givenUp = new Promise<never>((_, reject) => {
+      this.#current = { context, giveUp: reject };
+    });
+    try {
+      await Promise.race([pending, givenUp]);
+    } catch (error) {
+      context.close();
+      this.#board.end();
+      throw context.isAborted ? { ...TIMED_OUT, cause: error } : error;
+    } finally {
+      this.#current = undefined;
+    }
+    this.#endEvent(event, context);
+  }
+
+  #endEvent(event: ExecutedEvent, context: ExecutionContext): void {
+    try {
+      this.#incidents.endEvent(event, context);
+    } finally {
+      context.close();
+      this.#board.end();
+    }
+    this.#sequencer.endEvent();
+    this.#executedEvents += 1;
+  }
+
+  #endRange(measured: Measured, startedMs: number): void {
+    measured.wallMs = performance.now() - startedMs;
+    this.#sequencer.endRange();
+    this.#collectComplete();
+  }
+
+  #failRange(token: RangeToken, position: number, error: unknown, measured: Measured, startedMs: number): void {
+    this.#sequencer.abandonRange();
+    this.#measured.delete(token.rangeIndex);
+    const failure: Failure = { ...failureOf(error, this.#parts.log.tail()), position };
+    this.#reports.push({
+      kind: 'failed',
+      rangeIndex: token.rangeIndex,
+      attemptNr: token.attemptNr,
+      eventCount: measured.eventCount,
+      failure,
+      failuresBefore: token.failures,
+      wallMs: performance.now() - startedMs,
+      copy: measured.copy,
+    });
+    this.#collectComplete();
+  }
+
+  /** Turns ranges whose files are in place into reports. */
+  #collectComplete(): void {
+    for (const range of this.#sequencer.takeComplete()) {
+      const measured = this.#measured.get(range.rangeIndex);
+      this.#measured.delete(range.rangeIndex);
+      this.#reports.push({
+        kind: 'finished',
+        rangeIndex: range.rangeIndex,
+        attemptNr: range.attemptNr,
+        eventCount: measured?.eventCount ?? 1,
+        outputs: range.outputs,
+        wallMs: measured?.wallMs ?? 0,
+        cpuMs: measured?.cpuMs ?? 0,
+        copy: measured?.copy ?? false,
+      });
+    }
+  }
+
+  /** CPU is read once per batch; each range gets its share by wall time. */
+  #shareCpu(firstReport: number, cpuBefore: number, wallBefore: number): void {
+    const wallMs = performance.now() - wallBefore;
+    if (wallMs <= 0) return;
+    const share = Math.min(1, (this.#parts.cpuClock.nowMs() - cpuBefore) / wallMs);
+    for (let index = firstReport; index < this.#reports.length; index += 1) {
+      const report = this.#reports[index];
+      if (report?.kind === 'finished') this.#reports[index] = { ...report, cpuMs: report.wallMs * share };
+    }
+  }
+
+  #closeFiles(): void {
+    this.#sequencer.closeFiles();
+    this.#collectComplete();
+  }
+
+  #takeReports(): RangeReport[] {
+    const reports = this.#reports;
+    this.#reports = [];
+    return reports;
+  }
+
+  #mustRecycle(): boolean {
+    const { recycleEvents, recycleMemoryBytes } = this.#parts.data;
+    if (recycleEvents > 0 && this.#executedEvents >= recycleEvents) return true;
+    if (recycleMemoryBytes === 0) return false;
+    const memory = process.memoryUsage();
+    return memory.heapUsed + memory.external > recycleMemoryBytes;
+  }
+
+  async #finalizeAndLeave(reason: 'end' | 'recycle'): Promise<'end' | 'recycle'> {
+    let failed: unknown;
+    try {
+      this.#closeFiles();
+      this.#incidents.end();
+      await this.#payload.finalize?.(this.#context);
+    } catch (error) {
+      failed = error;
+    }
+    return this.#leave(reason, failed);
+  }
+
+  async #leave<Reason extends 'end' | 'recycle' | 'broken'>(reason: Reason, error: unknown): Promise<Reason> {
+    if (reason === 'broken') this.#closeFiles();
+    await this.#parts.channel.send({
+      kind: 'leave',
+      reason,
+      reports: this.#takeReports(),
+      error: error === undefined ? null : serialiseError(error),
+      threadCpuMs: this.#parts.cpuClock.nowMs(),
+    });
+    return reason;
+  }
+
+  /** An asynchronous event over its time-out: aborted, then given up. (An endless loop is the supervisor's business.) */
+  #watchTimeout(): void {
+    const current = this.#current;
+    const timeoutMs = this.#board.timeoutMs;
+    if (current === undefined || timeoutMs <= 0) return;
+    const runningMs = this.#board.runningMs();
+    if (runningMs <= timeoutMs) return;
+    this.#board.noteAborting();
+    current.context.abort(TIMED_OUT);
+    // Whoever honours the signal rejects by itself; the rest is given up and its thread not used again.
+    const honoured = runningMs <= timeoutMs + TIMEOUT_GRACE_MS;
+    if (honoured) return;
+    this.#isBroken = true;
+    this.#broken = TIMED_OUT;
+    current.giveUp(TIMED_OUT);
+  }
+
+  #knownFile(token: RangeToken): KnownFile {
+    const known = this.#files.get(token.fileIndex);
+    if (known === undefined) throw new Error(`no description of file ${token.fileIndex} came with its first token`);
+    return known;
+  }
+
+  #bytesOf(
+    token: RangeToken,
+    known: KnownFile,
+    frames: readonly Uint8Array[],
+    batch: readonly RangeToken[],
+  ): Uint8Array {
+    if (token.frame >= 0) {
+      const frame = frames[token.frame];
+      if (frame === undefined) throw new Error(`frame ${token.frame} did not come with its token`);
+      return frame;
+    }
+    const last = batch[batch.length - 1];
+    const following = last?.fileIndex === token.fileIndex ? last.offsetBytes + last.lengthBytes : 0;
+    return this.#reader.read(known.file, token, following);
+  }
+
+  #runHeader(known: KnownFile, position: number): Uint8Array {
+    const segments = known.file.runSegments;
+    let index = segments.length - 1;
+    while (index >= 0 && (segments[index]?.firstPosition ?? 0) > position) index -= 1;
+    const segment = segments[index];
+    if (segment === undefined) return NO_HEADER;
+    const header =
+      known.headers[index] ??
+      known.file.runHeaders?.[index] ??
+      Uint8Array.from(this.#reader.readRange(known.file, segment.offsetBytes, segment.lengthBytes));
+    known.headers[index] = header;
+    return header;
+  }
+
+  #eventRangeID(token: RangeToken): string {
+    return formatEventRangeID({
+      taskID: this.#parts.data.taskID,
+      jobID: this.#parts.data.jobID,
+      fileID: token.fileIndex + 1,
+      startEvent: token.startEvent,
+      attemptNr: token.attemptNr,
+    });
+  }
+}
+
+/** One event's bytes out of its range's. */
+function eventBytes(token: RangeToken, position: number, rangeBytes: Uint8Array): Uint8Array {
+  if (token.cuts === null) return rangeBytes;
+  const index = 2 * (position - token.startEvent);
+  const start = token.cuts[index] ?? 0;
+  return rangeBytes.subarray(start, start + (token.cuts[index + 1] ?? 0));
+}
+
+function isThenable(value: unknown): value is PromiseLike<void> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}
