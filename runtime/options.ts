@@ -243,21 +243,53 @@ const PATH_KEYS: readonly string[] = ['input', 'out', 'catalog', 'cache', 'paylo
  * @throws CONFIG_INVALID naming the place of the first wrong value; USAGE when input, payload or out is missing
  */
 export function resolveRunOptions(layers: readonly OptionLayer[], currentFolder: string): ResolvedRunOptions {
+  const { given, layerOf } = joinLayers(layers, currentFolder);
+  const result = RUN_OPTIONS_SCHEMA.safeParse(given);
+  if (!result.success) throw refuse(result.error.issues, layerOf);
+  return deepFreeze(resolved(result.data));
+}
+
+/**
+ * The options that are given, as written, and where; those that are not come from a default. Input, payload and out
+ * may be missing here.
+ *
+ * @throws CONFIG_INVALID as {@link resolveRunOptions}
+ */
+export function explainOptions(
+  layers: readonly OptionLayer[],
+): ReadonlyMap<string, { readonly value: unknown; readonly place: string }> {
+  const { given, layerOf } = joinLayers(layers, '/');
+  const result = RUN_OPTIONS_SCHEMA.partial({ input: true, payload: true, out: true }).safeParse(given);
+  if (!result.success) throw refuse(result.error.issues, layerOf);
+  return new Map(
+    [...layerOf].map(([key, layer]) => [key, { value: layer.values[key], place: layer.placeOf(key) }] as const),
+  );
+}
+
+/** For editors that complete configuration files. */
+export function runOptionsJsonSchema(): object {
+  return z.toJSONSchema(RUN_OPTIONS_SCHEMA, { io: 'input' });
+}
+
+interface JoinedLayers {
+  readonly given: Readonly<Record<string, unknown>>;
+  /** the layer whose value holds */
+  readonly layerOf: ReadonlyMap<string, OptionLayer>;
+}
+
+function joinLayers(layers: readonly OptionLayer[], currentFolder: string): JoinedLayers {
   const given: Record<string, unknown> = {};
   const layerOf = new Map<string, OptionLayer>();
   for (const layer of layers) {
     for (const [key, value] of Object.entries(layer.values)) {
       if (value === undefined) continue;
       const joined = key === 'options' && isRecord(value) && isRecord(given[key]) ? { ...given[key], ...value } : value;
-      given[key] = PATH_KEYS.includes(key)
-        ? fromBase(key, joined, { baseFolder: layer.baseFolder, currentFolder })
-        : joined;
+      const folders = { baseFolder: layer.baseFolder, currentFolder };
+      given[key] = PATH_KEYS.includes(key) ? fromBase(key, joined, folders) : joined;
       layerOf.set(key, layer);
     }
   }
-  const result = RUN_OPTIONS_SCHEMA.safeParse(given);
-  if (!result.success) throw refuse(result.error.issues, layerOf);
-  return deepFreeze(resolved(result.data));
+  return { given, layerOf };
 }
 
 /** The library's way: options of one call. */

@@ -1,0 +1,21 @@
+/** The commands by name, in the order of the help. Loads none of them. */
+import type { CliCommand } from './cli-command.ts';
+
+export interface ListedCommand {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<CliCommand>;
+}
+
+export const COMMANDS: readonly ListedCommand[] = [
+  {
+    name: 'generate',
+    summary: 'write HepMC3 events of a toy generator to a file',
+    load: async () => (await import('./commands/generate.ts')).generateCommand,
+  },
+  {
+    name: 'config',
+    summary: 'show every option of a run, its value and where it comes from',
+    load: async () => (await import('./commands/config.ts')).configCommand,
+  },
+];

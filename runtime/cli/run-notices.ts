@@ -1,0 +1,58 @@
+/** What a run says on stderr beside its progress: one line for each thing that a user would want to know. */
+import { formatCount, formatDuration } from '../../core/quantities.ts';
+import type { DrainReason, NodeEvents } from '../run-events.ts';
+
+/** Lines of one kind before they are only counted. */
+const LINES_PER_KIND = 10;
+
+const DRAIN_REASONS: Readonly<Record<DrainReason, string>> = {
+  requested: 'asked to stop',
+  interrupted: 'interrupted (once more to stop at once)',
+  walltime: 'the wall time is about to end',
+  'limit-reached': 'the number of events asked for is reached',
+  halted: 'the halt rule holds the payload to be broken',
+  'source-gone': 'the source of remote data cannot be reached',
+  stopped: 'the job was stopped',
+};
+
+/**
+ * Writes a line per notable event through `note`.
+ *
+ * @returns a function that stops it, and writes what was only counted
+ */
+export function announceRun(events: NodeEvents, note: (line: string) => void): () => void {
+  const counts = new Map<string, number>();
+  const bounded = (kind: string, line: string): void => {
+    const count = (counts.get(kind) ?? 0) + 1;
+    counts.set(kind, count);
+    if (count <= LINES_PER_KIND) note(line);
+  };
+  const stops = [
+    events.on('input:refused', ({ message, remedy, code }) => {
+      bounded('inputs refused', `refused: ${message} (${code})${remedy === undefined ? '' : `\n  ${remedy}`}`);
+    }),
+    events.on('run:recovered', ({ eventsFinished, rangesReturned, filesAdopted, filesDamaged, wallMs }) => {
+      note(
+        `recovered: ${formatCount(eventsFinished)} events finished before, ${formatCount(rangesReturned)} ranges ` +
+          `returned without cost, ${formatCount(filesAdopted)} files adopted, ${formatCount(filesDamaged)} damaged ` +
+          `(${formatDuration(wallMs)})`,
+      );
+    }),
+    events.on('event:failed', ({ lfn, position, attemptNr, cause, message, fatal }) => {
+      const fate = fatal ? 'failed for good' : 'will be tried again';
+      bounded('failures', `failed: ${lfn}:${position} ${cause}: ${message} (attempt ${attemptNr}, ${fate})`);
+    }),
+    events.on('worker:replaced', ({ workerIndex, cause, message }) => {
+      if (cause !== 'recycled') bounded('workers replaced', `worker ${workerIndex} replaced: ${cause}: ${message}`);
+    }),
+    events.on('run:draining', ({ reason, eventsInExecution }) => {
+      note(`draining: ${DRAIN_REASONS[reason]}; ${formatCount(eventsInExecution)} events are being executed`);
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+    for (const [kind, count] of counts) {
+      if (count > LINES_PER_KIND) note(`${kind}: ${formatCount(count - LINES_PER_KIND)} more, not shown`);
+    }
+  };
+}

@@ -1,0 +1,37 @@
+/**
+ * Signals of a run. The first SIGTERM, SIGINT, SIGHUP or SIGUSR1 (a batch system's warning) asks it to drain; a second
+ * SIGTERM or SIGINT forces the end. Handlers are installed before anything else is done: without one, SIGUSR1 would
+ * open Node's inspector.
+ */
+import type { DrainReason } from '../run-events.ts';
+
+export interface StopSignals {
+  /** aborted by the first signal; its reason is a {@link DrainReason} */
+  readonly drain: AbortSignal;
+  /** aborted by the second */
+  readonly force: AbortSignal;
+  dispose(): void;
+}
+
+const DRAINING_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const;
+
+export function listenForStopSignals(): StopSignals {
+  const drain = new AbortController();
+  const force = new AbortController();
+  const listeners = DRAINING_SIGNALS.map((signal) => {
+    const listener = (): void => {
+      const reason: DrainReason = signal === 'SIGINT' ? 'interrupted' : 'requested';
+      if (!drain.signal.aborted) drain.abort(reason);
+      else if (signal === 'SIGINT' || signal === 'SIGTERM') force.abort(reason);
+    };
+    process.on(signal, listener);
+    return { signal, listener };
+  });
+  return {
+    drain: drain.signal,
+    force: force.signal,
+    dispose: () => {
+      for (const { signal, listener } of listeners) process.off(signal, listener);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/** The result of a run as people read it: what was done, the merged files, and what failed and how to look at it. */
+import { join, relative } from 'node:path';
+import { formatBytes, formatCount, formatDuration } from '../../core/quantities.ts';
+import type { RunSummary } from '../run-summary.ts';
+import { formatTable } from './table.ts';
+
+/** Failed causes, refused inputs and outputs are listed up to this many each. */
+const ROWS_MAX = 20;
+
+/** Lines ending in a newline. */
+export function formatSummary(summary: RunSummary, currentFolder: string): string {
+  const folder = relative(currentFolder, summary.outFolder) || '.';
+  const parts = [headline(summary), outputTable(summary, folder), failureTable(summary, folder), refusals(summary)];
+  return parts.filter((part) => part !== '').join('\n');
+}
+
+function headline({ events, wallMs, busyFraction, workers, ending, reason }: RunSummary): string {
+  const facts = [
+    `${formatCount(events.finished)} of ${formatCount(events.total)} events finished`,
+    `${formatCount(events.failed)} failed`,
+    ...(events.retried > 0 ? [`${formatCount(events.retried)} retried`] : []),
+    ...(events.recovered > 0 ? [`${formatCount(events.recovered)} done before`] : []),
+    ...(events.left > 0 ? [`${formatCount(events.left)} left`] : []),
+  ];
+  const cores = `${workers} ${workers === 1 ? 'worker' : 'workers'}, busy ${Math.round(100 * busyFraction)} %`;
+  const why = ending === 'complete' || reason === undefined ? '' : `${reason}\n`;
+  return `${facts.join(', ')}; ${formatDuration(wallMs)}, ${cores}\n${why}`;
+}
+
+function outputTable({ outputs }: RunSummary, folder: string): string {
+  const rows = outputs
+    .slice(0, ROWS_MAX)
+    .map((output) => [
+      output.stream,
+      formatCount(output.events),
+      formatBytes(output.sizeBytes),
+      join(folder, output.path),
+    ]);
+  const table = formatTable(
+    [{ title: 'stream' }, { title: 'events', align: 'right' }, { title: 'size', align: 'right' }, { title: 'file' }],
+    rows,
+  );
+  return table + more(outputs.length, 'files', 'manifest.json lists all');
+}
+
+function failureTable({ failures }: RunSummary, folder: string): string {
+  const [first] = failures;
+  if (first === undefined) return '';
+  const rows = failures
+    .slice(0, ROWS_MAX)
+    .map(({ cause, events, example, message }) => [cause, formatCount(events), example, message]);
+  const table = formatTable(
+    [{ title: 'why' }, { title: 'events', align: 'right' }, { title: 'example' }, { title: 'message' }],
+    rows,
+  );
+  return `${table + more(failures.length, 'causes', '')}list them: granule events --out ${folder} --status fatal\n`;
+}
+
+function refusals({ refusedInputs }: RunSummary): string {
+  const lines = refusedInputs.slice(0, ROWS_MAX).map(({ message, code }) => `  ${message} (${code})\n`);
+  if (lines.length === 0) return '';
+  const title = `${formatCount(refusedInputs.length)} input files could not be used:\n`;
+  return title + lines.join('') + more(refusedInputs.length, 'files', 'manifest.json lists all');
+}
+
+function more(count: number, what: string, where: string): string {
+  if (count <= ROWS_MAX) return '';
+  return `… and ${formatCount(count - ROWS_MAX)} more ${what}${where === '' ? '' : `; ${where}`}\n`;
+}
