@@ -164,6 +164,21 @@ export const BEARER_TOKEN_REREAD_MS = 60_000;
 export const SEQUENTIAL_PASSES_MAX = 2;
 /** Read size of local compressed files. */
 export const LOCAL_READ_BYTES = 256 * KiB;
+/** Bytes fetched ahead of the events handed out, unless told otherwise. */
+export const PREFETCH_BYTES_DEFAULT = 64 * MiB;
+/** Where the look-ahead begins before anything has been measured: a few events of common size. */
+export const PREFETCH_WINDOW_BYTES_MIN = 512 * KiB;
+/** Bytes per request of the prefetch: an event is there when its whole request is, so this bounds its wait. */
+export const PREFETCH_GROUP_BYTES_MIN = 128 * KiB;
+export const PREFETCH_GROUP_BYTES_MAX = 4 * MiB;
+/** Events per request of the prefetch: bounds the work between two turns of the event loop. */
+export const PREFETCH_GROUP_EVENTS_MAX = 4096;
+/** Requests of the prefetch under way. */
+export const PREFETCH_REQUESTS_MAX = 8;
+/** Files kept open (connections, descriptors, inflaters) at the same time. */
+export const REMOTE_FILES_OPEN_MAX = 64;
+/** A cached piece's time of last use is renewed no more often than this. */
+export const CACHE_TOUCH_INTERVAL_MS = 60_000;
 /** Inflated bytes per step of the inflater. */
 export const INFLATE_CHUNK_BYTES = 256 * KiB;
 
@@ -172,4 +187,6 @@ assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message u
 assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room for what is worth one');
 assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room for what is worth one');
 assert(CREDIT_MAX < 0x8000, 'a batch fits the claim word of the execution board');
+assert(PREFETCH_WINDOW_BYTES_MIN >= 2 * PREFETCH_GROUP_BYTES_MIN, 'two requests fit into the smallest look-ahead');
+assert(PREFETCH_GROUP_BYTES_MAX <= REMOTE_REQUEST_BYTES_MAX, 'a request of the prefetch is one request');
 assert(UNMERGED_FILES_MAX >= 2 * SHARD_RANGES, 'merging must be able to lag behind by a shard');

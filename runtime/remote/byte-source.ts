@@ -3,10 +3,15 @@
  * that turns a remote file into events' bytes is written against this interface, and runs in whichever thread uses it.
  */
 
+import { crc32 } from 'node:zlib';
+import { GranuleError } from '../../core/errors.ts';
+
 /** Half open: the bytes from `offsetBytes` up to, but not including, `offsetBytes + lengthBytes`. */
 export interface ByteRange {
   readonly offsetBytes: number;
   readonly lengthBytes: number;
+  /** CRC-32 (zlib's) of these bytes, where an index or server told it: then it is checked */
+  readonly crc32?: number;
 }
 
 /** A digest of the whole file as its server states it; `hex` in lower case, adler32 with its leading zeros. */
@@ -44,6 +49,24 @@ export interface ByteSource {
   /** All bytes from an offset to the end of the file; a consumer that stops iterating ends the transfer. */
   stream(offsetBytes: number, signal: AbortSignal): AsyncIterable<Uint8Array>;
   close(): Promise<void>;
+}
+
+/** Throws `SOURCE_CORRUPT` for the first range whose bytes do not have the CRC-32 that is known of them. */
+export function verifyChecksums(ranges: readonly ByteRange[], results: readonly Uint8Array[], place: string): void {
+  for (const [index, { offsetBytes, lengthBytes, crc32: wanted }] of ranges.entries()) {
+    if (wanted === undefined) continue;
+    const found = crc32(results[index] ?? new Uint8Array(0));
+    if (found === wanted) continue;
+    throw new GranuleError(
+      'SOURCE_CORRUPT',
+      `${place}: the ${lengthBytes} bytes from ${offsetBytes} on have CRC-32 ${hex(found)} instead of ${hex(wanted)}`,
+      { details: { place, offsetBytes, lengthBytes } },
+    );
+  }
+}
+
+function hex(crc: number): string {
+  return crc.toString(16).padStart(8, '0');
 }
 
 export function endOf(range: ByteRange): number {

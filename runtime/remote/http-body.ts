@@ -14,7 +14,10 @@ export async function* streamBody(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) yield chunk;
+    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
+      client.receivedBytes += chunk.length;
+      yield chunk;
+    }
   } catch (error) {
     throw client.failure(error, answer.url, signal);
   } finally {

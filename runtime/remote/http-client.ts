@@ -45,6 +45,8 @@ interface Transport {
 
 export class HttpClient {
   readonly clock: Clock;
+  /** bytes of bodies read so far, over all files: what the input cost */
+  receivedBytes = 0;
   readonly #options: RemoteOptions;
   readonly #tokens: BearerTokens;
   readonly #hosts = new Map<string, HostHealth>();

@@ -55,6 +55,11 @@ export class HttpSource implements ByteSource {
     client.trust(url);
   }
 
+  /** What the host that serves the file now is expected to take. */
+  expectedMs(sizeBytes: number, nowMs: number): number {
+    return this.#client.host(this.#target).expectedMs(sizeBytes, nowMs);
+  }
+
   async open(signal: AbortSignal): Promise<SourceIdentity> {
     return (await this.#open(signal)).identity;
   }

@@ -12,14 +12,9 @@ import { describeThrown, GranuleError, isGranuleError } from '../../core/errors.
 import type { Logger } from '../../core/log.ts';
 import { abortable } from './abortable.ts';
 import { fullJitterMs } from './backoff.ts';
-import type { ByteRange, ByteSource, FileChecksum, SourceIdentity } from './byte-source.ts';
+import { type ByteRange, type ByteSource, type SourceIdentity, verifyChecksums } from './byte-source.ts';
 import type { RemoteOptions } from './remote-options.ts';
-
-/** What is known of the file beforehand; replicas that say otherwise are left out. */
-export interface ExpectedFile {
-  readonly sizeBytes?: number;
-  readonly checksums?: readonly FileChecksum[];
-}
+import { type ExpectedFile, ReplicaAgreement } from './replica-agreement.ts';
 
 /** A source and what its server is expected to take for so many bytes. */
 export interface Replica {
@@ -50,8 +45,7 @@ export class ReplicaSet implements ByteSource {
   readonly #options: ReplicaSetOptions;
   readonly #closing = new AbortController();
   #opened: Promise<SourceIdentity> | undefined;
-  /** what every replica must agree with: what was expected, then what the first one said */
-  #agreed: { sizeBytes: number | undefined; checksums: readonly FileChecksum[]; by: string };
+  readonly #agreement: ReplicaAgreement;
 
   constructor(replicas: readonly Replica[], options: ReplicaSetOptions) {
     this.place = replicas.map(({ source }) => source.place).join(', ');
@@ -64,8 +58,7 @@ export class ReplicaSet implements ByteSource {
       asideUntilMs: 0,
       out: undefined,
     }));
-    const { sizeBytes, checksums = [] } = options.expected;
-    this.#agreed = { sizeBytes, checksums, by: 'what is known of the file' };
+    this.#agreement = new ReplicaAgreement(options.name, options.expected);
   }
 
   /**
@@ -89,7 +82,11 @@ export class ReplicaSet implements ByteSource {
 
   readMany(ranges: readonly ByteRange[], signal: AbortSignal): Promise<Uint8Array[]> {
     const sizeBytes = ranges.reduce((sum, range) => sum + range.lengthBytes, 0);
-    return this.#persist(sizeBytes, signal, ({ source }) => source.readMany(ranges, signal));
+    return this.#persist(sizeBytes, signal, async ({ source }) => {
+      const results = await source.readMany(ranges, signal);
+      verifyChecksums(ranges, results, source.place);
+      return results;
+    });
   }
 
   async *stream(offsetBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
@@ -138,24 +135,8 @@ export class ReplicaSet implements ByteSource {
   async #openMember(member: Member, signal: AbortSignal): Promise<SourceIdentity> {
     const identity = await member.source.open(signal);
     if (member.identity !== undefined) return member.identity;
-    const agreed = this.#agreed;
-    const difference = differenceBetween(identity, agreed);
-    if (difference !== undefined) {
-      throw new GranuleError(
-        'SOURCE_DIFFERS',
-        `${this.#options.name}: ${member.source.place} has ${difference[0]}, but ${agreed.by} says ${difference[1]}`,
-        {
-          details: { place: member.source.place, found: difference[0], wanted: difference[1] },
-          remedy: 'Remove the wrong replica from the catalogue.',
-        },
-      );
-    }
+    this.#agreement.accept(identity, member.source.place);
     member.identity = identity;
-    this.#agreed = {
-      sizeBytes: agreed.sizeBytes ?? identity.sizeBytes,
-      checksums: agreed.checksums.length > 0 ? agreed.checksums : identity.checksums,
-      by: agreed.sizeBytes === undefined ? member.source.place : agreed.by,
-    };
     return identity;
   }
 
@@ -180,13 +161,13 @@ export class ReplicaSet implements ByteSource {
   }
 
   #beginTrial(): Trial {
-    return { tries: 0, failingSinceMs: undefined, lastError: undefined };
+    return { tries: 0, failingSinceMs: undefined, lastError: undefined, corruptions: new Map(), liars: new Set() };
   }
 
   /** The replica that promises to be fastest; waits while all of them are aside. */
   async #nextMember(sizeBytes: number, trial: Trial, signal: AbortSignal): Promise<Member> {
     signal.throwIfAborted();
-    const candidates = this.#members.filter(({ out }) => out === undefined);
+    const candidates = this.#members.filter((member) => member.out === undefined && !trial.liars.has(member));
     if (candidates.length === 0) throw this.#nobodyLeft(trial);
     const nowMs = this.#options.clock.monotonicMs();
     const ready = candidates.filter(({ asideUntilMs }) => asideUntilMs <= nowMs);
@@ -222,6 +203,11 @@ export class ReplicaSet implements ByteSource {
       trial.tries += 1;
       trial.failingSinceMs ??= nowMs;
       trial.lastError = error;
+      if (error.code === 'SOURCE_CORRUPT') {
+        const corruptions = (trial.corruptions.get(member) ?? 0) + 1;
+        trial.corruptions.set(member, corruptions);
+        if (corruptions >= CORRUPT_MAX) trial.liars.add(member);
+      }
     }
     member.failures += 1;
     if (isFinal(error, member)) {
@@ -239,15 +225,19 @@ export class ReplicaSet implements ByteSource {
     );
   }
 
-  /** One replica out: its own error. Several: unreachable, with each one's reason. */
+  /** All out for one reason, or one of them because it changed: that. Else unreachable, with each one's reason. */
   #nobodyLeft(trial: Trial): GranuleError {
-    const [only, ...others] = this.#members;
-    if (only?.out !== undefined && others.length === 0) return only.out;
+    if (trial.lastError?.code === 'SOURCE_CORRUPT') return trial.lastError;
     const outs = this.#members.flatMap(({ out }) => (out === undefined ? [] : [out]));
-    const changed = outs.find(({ code }) => code === 'SOURCE_CHANGED');
-    if (changed !== undefined && outs.length === this.#members.length) return changed;
-    if (outs.length === this.#members.length && outs.every(({ code }) => code === outs[0]?.code) && outs[0])
-      return outs[0];
+    if (outs.length === this.#members.length) {
+      const telling = outs.find(({ code }) => code === 'SOURCE_CHANGED') ?? outs[0];
+      if (
+        telling !== undefined &&
+        (telling.code === 'SOURCE_CHANGED' || outs.every(({ code }) => code === telling.code))
+      ) {
+        return telling;
+      }
+    }
     const last = trial.lastError;
     const reasons = this.#members.map(({ out, source }) => out?.message ?? `${source.place} fails again and again`);
     if (last !== undefined && !reasons.includes(last.message)) reasons.push(`the last failure: ${last.message}`);
@@ -268,36 +258,20 @@ interface Trial {
   tries: number;
   failingSinceMs: number | undefined;
   lastError: GranuleError | undefined;
+  /** wrong answers to this read, by replica */
+  readonly corruptions: Map<Member, number>;
+  /** replicas that answered this read wrongly too often */
+  readonly liars: Set<Member>;
 }
 
-/** Corrupt answers may be a matter of luck: a replica is out after the third in a row. */
+/** A wrong answer may be a matter of luck: a replica is asked the same thing so often. */
 const CORRUPT_MAX = 3;
 
 function isFinal(error: GranuleError, member: Member): boolean {
-  switch (error.code) {
-    case 'SOURCE_UNREACHABLE':
-      // A name that was known before will be known again; a host nobody ever reached is a mistake in the address.
-      return error.details['permanent'] === true && member.identity === undefined;
-    case 'SOURCE_CORRUPT':
-      return member.failures >= CORRUPT_MAX;
-    default:
-      return true;
-  }
-}
-
-/** What is found and what was wanted, where the two disagree. */
-function differenceBetween(
-  identity: SourceIdentity,
-  agreed: { readonly sizeBytes: number | undefined; readonly checksums: readonly FileChecksum[] },
-): readonly [found: string, wanted: string] | undefined {
-  if (identity.sizeBytes !== undefined && agreed.sizeBytes !== undefined && identity.sizeBytes !== agreed.sizeBytes) {
-    return [`${identity.sizeBytes} bytes`, `${agreed.sizeBytes} bytes`];
-  }
-  for (const { algorithm, hex } of identity.checksums) {
-    const wanted = agreed.checksums.find((checksum) => checksum.algorithm === algorithm);
-    if (wanted !== undefined && wanted.hex !== hex) return [`${algorithm} ${hex}`, `${algorithm} ${wanted.hex}`];
-  }
-  return undefined;
+  if (error.code === 'SOURCE_CORRUPT') return false;
+  if (error.code !== 'SOURCE_UNREACHABLE') return true;
+  // A name that was known before will be known again; a host nobody ever reached is a mistake in the address.
+  return error.details['permanent'] === true && member.identity === undefined;
 }
 
 function leastBy<Item>(items: readonly Item[], measure: (item: Item) => number): Item | undefined {

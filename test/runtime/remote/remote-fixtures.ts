@@ -7,7 +7,8 @@ import type { ByteRange } from '../../../runtime/remote/byte-source.ts';
 import { HttpClient } from '../../../runtime/remote/http-client.ts';
 import { HttpSource } from '../../../runtime/remote/http-source.ts';
 import { REMOTE_DEFAULTS, type RemoteOptions } from '../../../runtime/remote/remote-options.ts';
-import { type ExpectedFile, ReplicaSet } from '../../../runtime/remote/replica-set.ts';
+import type { ExpectedFile } from '../../../runtime/remote/replica-agreement.ts';
+import { ReplicaSet } from '../../../runtime/remote/replica-set.ts';
 
 export const IMPATIENT: RemoteOptions = {
   ...REMOTE_DEFAULTS,
@@ -31,10 +32,10 @@ export function createSet(
   expected: ExpectedFile = {},
   patienceMs = 3000,
 ): ReplicaSet {
-  const replicas = urls.map((url) => ({
-    source: new HttpSource(client, url),
-    expectedMs: (sizeBytes: number, nowMs: number) => client.host(url).expectedMs(sizeBytes, nowMs),
-  }));
+  const replicas = urls.map((url) => {
+    const source = new HttpSource(client, url);
+    return { source, expectedMs: (sizeBytes: number, nowMs: number) => source.expectedMs(sizeBytes, nowMs) };
+  });
   const timing = { ...IMPATIENT, patienceMs };
   return new ReplicaSet(replicas, { name: 'events.hepmc', expected, timing, clock: systemClock, log: silentLogger });
 }

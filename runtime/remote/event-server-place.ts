@@ -1,0 +1,18 @@
+/** Addresses of an event server's routes, shared by the server and its clients. */
+import type { Guid } from '../../core/ids.ts';
+import type { Place } from './place.ts';
+
+export const EVENT_SERVER_ROUTES = {
+  files: '/v1/files',
+  file: (guid: Guid | ':guid') => `/v1/files/${guid}`,
+  tokens: (guid: Guid | ':guid') => `/v1/files/${guid}/tokens`,
+  events: (guid: Guid | ':guid') => `/v1/files/${guid}/events`,
+  content: (guid: Guid | ':guid') => `/v1/files/${guid}/content`,
+} as const;
+
+type EventServerPlace = Extract<Place, { kind: 'event-server' }>;
+
+/** The file's bytes as they lie: an ordinary HTTP resource with ranges. */
+export function eventServerContentUrl(place: EventServerPlace): URL {
+  return new URL(EVENT_SERVER_ROUTES.content(place.guid).slice(1), place.server);
+}

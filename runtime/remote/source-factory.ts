@@ -1,0 +1,71 @@
+/** Builds the source of one file from its places: replicas, then the cache, then inflation. One factory per thread. */
+import type { Clock } from '../../core/clock.ts';
+import type { FileRecord } from '../../core/file-index.ts';
+import type { Logger } from '../../core/log.ts';
+import type { ByteSource } from './byte-source.ts';
+import { CachedSource } from './cached-source.ts';
+import { contentKey, type DiskCache } from './disk-cache.ts';
+import { eventServerContentUrl } from './event-server-place.ts';
+import { HttpClient } from './http-client.ts';
+import { HttpSource } from './http-source.ts';
+import { InflatedSource } from './inflated-source.ts';
+import { LocalSource } from './local-source.ts';
+import { type Place, parsePlace } from './place.ts';
+import type { RemoteOptions } from './remote-options.ts';
+import type { ExpectedFile } from './replica-agreement.ts';
+import { type Replica, ReplicaSet } from './replica-set.ts';
+
+export class SourceFactory {
+  readonly client: HttpClient;
+  readonly cache: DiskCache | undefined;
+  readonly #options: RemoteOptions;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+
+  constructor(options: {
+    readonly remote: RemoteOptions;
+    readonly cache: DiskCache | undefined;
+    readonly clock: Clock;
+    readonly log: Logger;
+  }) {
+    this.client = new HttpClient(options.remote, options.clock);
+    this.cache = options.cache;
+    this.#options = options.remote;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  /**
+   * The file's bytes as they lie, from any of its places, without cache.
+   *
+   * @throws CONFIG_INVALID for a place that cannot be understood
+   */
+  replicas(name: string, places: readonly string[], expected: ExpectedFile): ByteSource {
+    return new ReplicaSet(
+      places.flatMap((place) => parsePlace(place)).map((place) => this.#replica(place)),
+      { name, expected, timing: this.#options, clock: this.#clock, log: this.#log },
+    );
+  }
+
+  /** The bytes event ranges count: those of the file, inflated if it is compressed. */
+  events(record: FileRecord, places: readonly string[]): ByteSource {
+    const sha256 = { algorithm: 'sha-256', hex: record.sha256 } as const;
+    let source = this.replicas(record.lfn, places, { sizeBytes: record.sizeBytes, checksums: [sha256] });
+    if (this.cache !== undefined && places.some((place) => parsePlace(place).some(({ kind }) => kind !== 'local'))) {
+      const known = { sizeBytes: record.sizeBytes, validator: undefined, checksums: [sha256] };
+      source = new CachedSource(source, this.cache.file(contentKey(record.sha256)), known);
+    }
+    return record.compression === 'none' ? source : new InflatedSource(source);
+  }
+
+  async close(): Promise<void> {
+    await this.client.close();
+  }
+
+  #replica(place: Place): Replica {
+    if (place.kind === 'local') return { source: new LocalSource(place.path), expectedMs: () => 0 };
+    const url = place.kind === 'http' ? place.url : eventServerContentUrl(place);
+    const source = new HttpSource(this.client, url);
+    return { source, expectedMs: (sizeBytes, nowMs) => source.expectedMs(sizeBytes, nowMs) };
+  }
+}
