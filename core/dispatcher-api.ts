@@ -33,6 +33,11 @@ export interface LeasedRange {
   readonly attemptNr: number;
   /** executions of it that ended badly so far; a range of several events is split the last time */
   readonly failures: number;
+  /**
+   * set when the whole program died several times with this range in flight: run it alone, in a child process. It comes
+   * alone in its answer.
+   */
+  readonly suspect?: boolean;
 }
 
 /**
@@ -229,7 +234,8 @@ export interface MergeApi {
   }): MergeJob | undefined;
   /**
    * Records, durably and in one transaction: the items up to `throughRange` (inclusive) are merged, their output
-   * records are dropped, the streams have grown to `progress`. With `completed`, the output is done.
+   * records are dropped, the streams have grown to `progress`. `gaps` are those of the items of this job; after an
+   * `amend` job, all that are left. With `completed`, the output is done.
    * Only after this answers may the unmerged files be removed.
    */
   commitMerge(request: {

@@ -26,6 +26,46 @@ export const RANGES_PER_REQUEST_MAX = 10_000;
 /** Updates accepted in one request. */
 export const UPDATES_PER_REQUEST_MAX = 10_000;
 
+/**
+ * Ranges whose states are cached and written together. A chunk of merged ranges (a byte of execution length each) fits
+ * one 4096-byte page; with a separate word for each it takes two bytes a range more.
+ */
+export const RANGES_PER_CHUNK = 4000;
+/** Chunks without held ranges that stay in memory, 36 kB each, per task. */
+export const CHUNKS_CACHED = 256;
+/** Execution failures, and losses, after which a range is fatal, unless the task says otherwise. */
+export const FAILURES_MAX_DEFAULT = 3;
+export const LOSSES_MAX_DEFAULT = 10;
+/** A consumer that was not heard of for so long is gone; PanDA waits two hours. */
+export const LEASE_MS_DEFAULT = 120_000;
+/** How often leases are looked at, as a part of their length. */
+export const LEASE_CHECKS = 32;
+/** Ranges taken back from a silent consumer before other work gets its turn: a few ms. */
+export const EXPIRY_SLICE_RANGES = 40_000;
+/** A range held at so many deaths of the whole program in a row is run alone. */
+export const SUSPECT_DEATHS = 3;
+/** Suspects handed out and not yet done, in one task: if the program dies again, it was that one. */
+export const SUSPECTS_AT_ONCE = 1;
+/** A range in execution at so many deaths of the whole program in a row is fatal. */
+export const PROGRAM_DEATHS_MAX = 10;
+/** Merges of one output that fail with no progress between them before its damaged ranges are given up. */
+export const MERGE_FAILURES_MAX = 5;
+/** At the end of a task so many ranges are handed out longest first; their outputs wait longer to be merged. */
+export const TAIL_RANGES_MAX = 4096;
+/** Files whose rows are one entry of the store. */
+export const FILES_PER_BLOCK = 256;
+/** What is kept of one failure: message, stack and log lines together. */
+export const FAILURE_BYTES_MAX = 16 * KiB;
+/** Failures of a task kept with log and stack; of later ones only cause and message are kept. */
+export const FAILURES_WITH_LOG_MAX = 10_000;
+/** A task's free-form record. */
+export const TASK_RECORD_BYTES_MAX = 1 * MiB;
+/** A commit that takes longer is as good as failed: the disk hangs. */
+export const COMMIT_MS_MAX = 120_000;
+/** How often the lock record is renewed, and how old one of an unreachable host must be to be taken over. */
+export const LOCK_RENEW_MS = 10_000;
+export const LOCK_STALE_MS = 60_000;
+
 // --- payloads
 /** Importing a payload module and checking its options; beyond it the module is taken to hang. */
 export const PAYLOAD_LOAD_TIMEOUT_MS = 30_000;
@@ -189,4 +229,5 @@ assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room f
 assert(CREDIT_MAX < 0x8000, 'a batch fits the claim word of the execution board');
 assert(PREFETCH_WINDOW_BYTES_MIN >= 2 * PREFETCH_GROUP_BYTES_MIN, 'two requests fit into the smallest look-ahead');
 assert(PREFETCH_GROUP_BYTES_MAX <= REMOTE_REQUEST_BYTES_MAX, 'a request of the prefetch is one request');
+assert(LOCK_STALE_MS >= 3 * LOCK_RENEW_MS, 'a busy holder may miss a renewal');
 assert(UNMERGED_FILES_MAX >= 2 * SHARD_RANGES, 'merging must be able to lag behind by a shard');

@@ -3,9 +3,9 @@
  * durability options stand in one place.
  *
  * `flushed` is the moment of durability: a put's promise says "visible", not "on disk". Nothing is acknowledged
- * to anybody before {@link Store.flushed} has resolved after it.
+ * to anybody before {@link Store.flushed} has resolved after it. With `durableCommits` the two are one moment.
  */
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { compareKeys, type Database, open, type RootDatabase } from 'lmdb';
 
 export type StoreKey = string | number | (string | number)[];
 
@@ -18,12 +18,19 @@ export interface StoreOptions {
   readonly mapSizeBytes: number;
   /** named databases at most */
   readonly databasesMax: number;
+  /**
+   * A commit is a plain LMDB one: it resolves when it is synced, and rejects when the sync fails (an overlapped sync that
+   * fails is only printed). Writes must then come as `batch` or `transaction`. False when left out.
+   */
+  readonly durableCommits?: boolean;
 }
 
 export type { Database, RootDatabase };
+export { compareKeys };
 
 /** Opens an environment with granule's durability rules. Throws what LMDB throws; callers add what was being opened. */
 export function openStore(options: StoreOptions): RootDatabase<unknown, StoreKey> {
+  const durableCommits = options.durableCommits ?? false;
   return open<unknown, StoreKey>({
     path: options.path,
     readOnly: options.readOnly,
@@ -32,10 +39,11 @@ export function openStore(options: StoreOptions): RootDatabase<unknown, StoreKey
     encoding: 'binary',
     keyEncoding: 'ordered-binary',
     noSubdir: false,
-    overlappingSync: process.platform !== 'win32',
+    overlappingSync: !durableCommits && process.platform !== 'win32',
     compression: false,
     cache: false,
-    eventTurnBatching: true,
+    // Batching by event turn wraps every batch in a promise of its own, which nobody could catch.
+    eventTurnBatching: !durableCommits,
     commitDelay: 0,
   });
 }

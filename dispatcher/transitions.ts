@@ -8,7 +8,7 @@
  *     ▲  ◀─────────   │ ▲               │  damage
  *     │    release    │ └──── send ──── ├──────────▶ corrupted
  *     │    expire     │                 │  discard
- *     │               │ fail            └──────────▶ discarded
+ *     │               │ fail            └──────────▶ discarded      (merged ── unmerge ─▶ corrupted)
  *     │ retry         ▼
  *     └──────────  failed / fatal         cancel: every open or held range ─▶ cancelled
  * ```
@@ -42,8 +42,10 @@ export const RANGE_ACTIONS = {
   abandon: 10,
   /** its outputs are no longer wanted */
   discard: 11,
+  /** the merged file it was in is gone */
+  unmerge: 12,
   /** the whole program died with it again and again, although it ran alone */
-  quarantine: 12,
+  quarantine: 13,
 } as const;
 
 export type RangeAction = keyof typeof RANGE_ACTIONS;
@@ -109,6 +111,7 @@ export const TRANSITIONS = {
   damage: row('refused', { finished: 'corrupted', done: 'corrupted' }),
   abandon: row('refused', { finished: 'fatal', done: 'fatal' }),
   discard: row('refused', { finished: 'discarded', done: 'discarded' }),
+  unmerge: row('refused', { merged: 'corrupted' }),
   quarantine: row('refused', { ready: 'fatal', sent: 'fatal', running: 'fatal', failed: 'fatal', corrupted: 'fatal' }),
 } as const satisfies Record<RangeAction, Row>;
 

@@ -1,0 +1,379 @@
+/**
+ * When is there something to merge? Watches the ranges of one task become terminal, and offers each output's next
+ * stretch of terminal ranges as a merge job. Work for a range is a comparison: only a range that the stretch was waiting
+ * for makes anybody look.
+ *
+ * An output is `open` until its last stretch is committed, then `complete`; it opens again when a range that was
+ * missing in it gets another chance (then an amending job is offered when all such are terminal), and begins anew when
+ * its file is lost.
+ */
+import type { MergedFile, MergeGap, MergeItem, MergeJob, StreamProgress } from '../core/dispatcher-api.ts';
+import { GranuleError } from '../core/errors.ts';
+import { MERGE_FAILURES_MAX, TAIL_RANGES_MAX } from '../core/limits.ts';
+import type { GroupCommit, WriteSource } from './group-commit.ts';
+import type { OutputLog } from './output-log.ts';
+import {
+  isComplete,
+  newOutput,
+  type OfferedStretch,
+  type OutputState,
+  packOutputState,
+  unpackOutputState,
+} from './output-state.ts';
+import type { MergeWatch, RangeTable } from './range-table.ts';
+import { isFinished, isMissing, isOpen, isTerminal } from './range-word.ts';
+import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
+import { RANGE_ACTIONS } from './transitions.ts';
+
+export interface StretchRequest {
+  readonly rangeCountMin: number;
+  readonly rangeCountMax: number;
+  readonly busyOutputs: readonly number[];
+  /** so many outputs are waiting that any stretch is worth merging */
+  readonly pressure: boolean;
+  readonly sealed: boolean;
+}
+
+export interface MergeCommit {
+  readonly outputIndex: number;
+  readonly throughRange: number;
+  readonly progress: readonly StreamProgress[];
+  readonly gaps: readonly MergeGap[];
+  readonly completed?: readonly MergedFile[];
+}
+
+export class MergeTrigger implements WriteSource, MergeWatch {
+  readonly #table: RangeTable;
+  readonly #outputLog: OutputLog;
+  readonly #store: TableStore;
+  readonly #commit: GroupCommit;
+  /** all that are not complete and have a terminal range */
+  readonly #outputs = new Map<number, OutputState>();
+  /** those that may have a stretch to offer */
+  readonly #candidates = new Set<number>();
+  readonly #changed = new Set<OutputState>();
+  readonly #onCandidate: () => void;
+
+  constructor(options: {
+    readonly table: RangeTable;
+    readonly outputLog: OutputLog;
+    readonly store: TableStore;
+    readonly commit: GroupCommit;
+    /** there may be a stretch to merge where there was none */
+    readonly onCandidate: () => void;
+  }) {
+    this.#table = options.table;
+    this.#outputLog = options.outputLog;
+    this.#store = options.store;
+    this.#commit = options.commit;
+    this.#onCandidate = options.onCandidate;
+    this.#table.watchMerge(this);
+  }
+
+  load(): void {
+    for (const { key, value } of this.#store.entries(['open', this.#table.taskID])) {
+      const outputIndex = Number((key as readonly unknown[])[2]);
+      this.#outputs.set(outputIndex, unpackOutputState(outputIndex, value));
+      this.#candidates.add(outputIndex);
+    }
+  }
+
+  becameTerminal(rangeIndex: number): void {
+    const output = this.#output(this.#table.plan.outputOf(rangeIndex));
+    if (rangeIndex === output.scannedTo || rangeIndex < output.cursor) this.#offerable(output.outputIndex);
+  }
+
+  becameOpen(rangeIndex: number): void {
+    const outputIndex = this.#table.plan.outputOf(rangeIndex);
+    const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex);
+    output.failure = undefined;
+    if (rangeIndex < output.cursor) output.reopened = new Set(output.reopened).add(rangeIndex);
+    else output.scannedTo = Math.min(output.scannedTo, rangeIndex);
+    this.#note(output);
+  }
+
+  /** The last file is known: an output that could have grown may now be complete. */
+  noteSealed(): void {
+    for (const outputIndex of this.#outputs.keys()) this.#offerable(outputIndex);
+  }
+
+  next(request: StretchRequest): MergeJob | undefined {
+    const places = request.pressure ? this.#outputs.keys() : this.#candidates;
+    for (const outputIndex of [...places]) {
+      if (request.busyOutputs.includes(outputIndex)) continue;
+      const output = this.#outputs.get(outputIndex);
+      if (output === undefined || output.failure !== undefined) {
+        this.#candidates.delete(outputIndex);
+        continue;
+      }
+      const job = output.files === undefined ? this.#stretch(output, request) : this.#amendment(output);
+      if (job !== undefined) return job;
+    }
+    return undefined;
+  }
+
+  /** Throws `REQUEST_INVALID` for anything that was not offered. */
+  merged(commit: MergeCommit): void {
+    const output = this.#outputs.get(commit.outputIndex);
+    const offered = output?.offered;
+    if (output === undefined || offered === undefined || commit.throughRange > offered.throughRange) {
+      throw invalid(`output ${commit.outputIndex} was not offered for merging up to range ${commit.throughRange}`);
+    }
+    const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
+    if (commit.completed !== undefined && commit.throughRange !== endRange - 1) {
+      throw invalid(`output ${commit.outputIndex} ends at range ${endRange - 1}, not at ${commit.throughRange}`);
+    }
+    this.#checkMerged(output, offered, commit.throughRange);
+    if (offered.amended === undefined) {
+      for (let rangeIndex = output.cursor; rangeIndex <= commit.throughRange; rangeIndex += 1) {
+        if (!offered.missing.has(rangeIndex)) this.#mergeRange(rangeIndex);
+        else if (!isMissing(this.#table.wordAt(rangeIndex))) {
+          output.reopened = new Set(output.reopened).add(rangeIndex);
+        }
+      }
+      output.cursor = Math.max(output.cursor, commit.throughRange + 1);
+      output.scannedTo = Math.max(output.scannedTo, output.cursor);
+      output.gaps = [...output.gaps, ...commit.gaps];
+    } else {
+      for (const rangeIndex of offered.amended) this.#mergeRange(rangeIndex);
+      const amended = new Set(offered.amended);
+      output.reopened = new Set([...output.reopened].filter((rangeIndex) => !amended.has(rangeIndex)));
+      output.gaps = commit.gaps;
+    }
+    output.progress = commit.progress;
+    output.mergeFailures = 0;
+    output.offered = undefined;
+    if (commit.completed !== undefined) output.files = commit.completed;
+    this.#offerable(output.outputIndex);
+    this.#note(output);
+  }
+
+  /**
+   * A merge failed. Returns the ranges that were given up by it: those damaged, once too often with no progress between;
+   * with none damaged, all that the output still waited for.
+   */
+  failed(
+    outputIndex: number,
+    damaged: readonly { readonly rangeIndex: number; readonly message: string }[],
+  ): readonly { readonly rangeIndex: number; readonly message: string }[] {
+    const output = this.#outputs.get(outputIndex);
+    if (output === undefined) throw invalid(`output ${outputIndex} has nothing to merge`);
+    output.offered = undefined;
+    output.mergeFailures += 1;
+    const givenUp = output.mergeFailures >= MERGE_FAILURES_MAX;
+    this.#note(output);
+    this.#offerable(outputIndex);
+    const changed = damaged.filter(({ rangeIndex }) => {
+      const word = this.#table.apply(rangeIndex, givenUp ? RANGE_ACTIONS.abandon : RANGE_ACTIONS.damage);
+      if (word >= 0) this.#outputLog.drop(rangeIndex);
+      return word >= 0;
+    });
+    this.#table.totals.damaged += changed.length;
+    if (!givenUp) return [];
+    return damaged.length > 0 ? changed : this.#giveUp(output);
+  }
+
+  /** What was merged of an output is gone: all of it is to be made again. Returns the ranges that it concerns. */
+  reset(outputIndex: number): readonly number[] {
+    const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex);
+    const { firstRange } = this.#table.plan.outputSpan(outputIndex);
+    const mergedEnd = output.cursor;
+    output.cursor = firstRange;
+    output.scannedTo = firstRange;
+    output.progress = [];
+    output.gaps = [];
+    output.reopened = new Set();
+    output.files = undefined;
+    output.failure = undefined;
+    output.offered = undefined;
+    const lost: number[] = [];
+    for (let rangeIndex = firstRange; rangeIndex < mergedEnd; rangeIndex += 1) {
+      if (this.#table.apply(rangeIndex, RANGE_ACTIONS.unmerge) >= 0) lost.push(rangeIndex);
+    }
+    this.#offerable(outputIndex);
+    this.#note(output);
+    return lost;
+  }
+
+  *unfinished(): IterableIterator<MergeJob> {
+    const { plan, cursor } = this.#table;
+    const handedOutEnd = plan.rangeCount - cursor <= TAIL_RANGES_MAX ? plan.rangeCount : cursor;
+    for (const outputIndex of [...this.#outputs.keys()].sort((left, right) => left - right)) {
+      const output = this.#outputs.get(outputIndex);
+      if (output === undefined || output.files !== undefined) continue;
+      const end = Math.min(handedOutEnd, plan.outputSpan(outputIndex).endRange);
+      const items: MergeItem[] = [];
+      for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) {
+        if (isFinished(this.#table.wordAt(rangeIndex))) items.push(this.#item(rangeIndex));
+      }
+      yield this.#job(output, items, false);
+    }
+  }
+
+  /** States of open outputs, for reports; those of complete ones are in the store. */
+  open(): Iterable<OutputState> {
+    return this.#outputs.values();
+  }
+
+  /** The range is in a stretch that is being merged: its outcome is settled by that. */
+  isOffered(rangeIndex: number): boolean {
+    const offered = this.#outputs.get(this.#table.plan.outputOf(rangeIndex))?.offered;
+    return offered !== undefined && rangeIndex <= offered.throughRange && !offered.missing.has(rangeIndex);
+  }
+
+  collectWrites(write: (key: StoreKey, value: Uint8Array | undefined) => void): void {
+    const { taskID } = this.#table;
+    for (const output of this.#changed) {
+      const open = STORE_KEYS.openOutput(taskID, output.outputIndex);
+      const complete = STORE_KEYS.completeOutput(taskID, output.outputIndex);
+      write(isComplete(output) ? open : complete, undefined);
+      write(isComplete(output) ? complete : open, packOutputState(output));
+    }
+    this.#changed.clear();
+  }
+
+  /** Complete outputs leave the memory; only to be called when what was changed is durable. */
+  forgetComplete(outputIndex: number): void {
+    const output = this.#outputs.get(outputIndex);
+    if (output === undefined || !isComplete(output) || this.#changed.has(output)) return;
+    this.#outputs.delete(outputIndex);
+    this.#candidates.delete(outputIndex);
+  }
+
+  #output(outputIndex: number): OutputState {
+    let output = this.#outputs.get(outputIndex);
+    if (output === undefined) {
+      output = newOutput(outputIndex, this.#table.plan.outputSpan(outputIndex));
+      this.#outputs.set(outputIndex, output);
+      this.#note(output);
+    }
+    return output;
+  }
+
+  #reload(outputIndex: number): OutputState {
+    const bytes = this.#store.get(STORE_KEYS.completeOutput(this.#table.taskID, outputIndex));
+    if (bytes === undefined) return this.#output(outputIndex);
+    const output = unpackOutputState(outputIndex, bytes);
+    this.#outputs.set(outputIndex, output);
+    return output;
+  }
+
+  #note(output: OutputState): void {
+    this.#changed.add(output);
+    this.#commit.changed(this);
+  }
+
+  #offerable(outputIndex: number): void {
+    if (this.#candidates.has(outputIndex)) return;
+    this.#candidates.add(outputIndex);
+    this.#onCandidate();
+  }
+
+  #stretch(output: OutputState, request: StretchRequest): MergeJob | undefined {
+    const { plan } = this.#table;
+    const { endRange } = plan.outputSpan(output.outputIndex);
+    const scanEnd = Math.min(endRange, output.cursor + request.rangeCountMax);
+    while (output.scannedTo < scanEnd && isTerminal(this.#table.wordAt(output.scannedTo))) output.scannedTo += 1;
+    const end = Math.min(output.scannedTo, scanEnd);
+    const last = end === endRange && (request.sealed || !plan.mayGrow(output.outputIndex));
+    const count = end - output.cursor;
+    if (count === 0 && !last) {
+      this.#candidates.delete(output.outputIndex);
+      return undefined;
+    }
+    if (!last && count < request.rangeCountMin && !request.pressure) return undefined;
+    const items: MergeItem[] = [];
+    const missing = new Set<number>();
+    for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) {
+      const item = this.#item(rangeIndex);
+      if (item.kind === 'missing') missing.add(rangeIndex);
+      items.push(item);
+    }
+    output.offered = { throughRange: end - 1, missing, amended: undefined };
+    return this.#job(output, items, last);
+  }
+
+  /** Ranges made after all go into the finished files, once none of them is still under way. */
+  #amendment(output: OutputState): MergeJob | undefined {
+    const ranges = [...output.reopened].sort((left, right) => left - right);
+    if (!ranges.every((rangeIndex) => isTerminal(this.#table.wordAt(rangeIndex)))) {
+      this.#candidates.delete(output.outputIndex);
+      return undefined;
+    }
+    const made = ranges.filter((rangeIndex) => isFinished(this.#table.wordAt(rangeIndex)));
+    if (made.length === 0) {
+      // All have failed again: the files stay as they are.
+      output.reopened = new Set();
+      this.#candidates.delete(output.outputIndex);
+      this.#note(output);
+      return undefined;
+    }
+    const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
+    output.offered = { throughRange: endRange - 1, missing: new Set(), amended: made };
+    const job = this.#job(
+      output,
+      made.map((rangeIndex) => this.#item(rangeIndex)),
+      true,
+    );
+    return { ...job, amend: { files: output.files ?? [], gaps: output.gaps } };
+  }
+
+  #job(output: OutputState, items: readonly MergeItem[], last: boolean): MergeJob {
+    const { firstRange, endRange } = this.#table.plan.outputSpan(output.outputIndex);
+    return {
+      taskID: this.#table.taskID,
+      outputIndex: output.outputIndex,
+      firstRange,
+      rangeCount: endRange - firstRange,
+      items,
+      progress: output.progress,
+      last,
+    };
+  }
+
+  #item(rangeIndex: number): MergeItem {
+    const { fileIndex, startEvent, lastEvent } = this.#table.plan.locate(rangeIndex);
+    return isFinished(this.#table.wordAt(rangeIndex))
+      ? { kind: 'finished', rangeIndex, fileIndex, startEvent, lastEvent, outputs: this.#outputLog.get(rangeIndex) }
+      : { kind: 'missing', rangeIndex, fileIndex, startEvent, lastEvent };
+  }
+
+  /** Before anything is changed: all or nothing. */
+  #checkMerged(output: OutputState, offered: OfferedStretch, throughRange: number): void {
+    const check = (rangeIndex: number): void => {
+      if (!isFinished(this.#table.wordAt(rangeIndex))) {
+        throw invalid(`range ${rangeIndex} is not finished any more and cannot have been merged`);
+      }
+    };
+    if (offered.amended !== undefined) offered.amended.forEach(check);
+    else {
+      for (let rangeIndex = output.cursor; rangeIndex <= throughRange; rangeIndex += 1) {
+        if (!offered.missing.has(rangeIndex)) check(rangeIndex);
+      }
+    }
+  }
+
+  #mergeRange(rangeIndex: number): void {
+    this.#table.apply(rangeIndex, RANGE_ACTIONS.merge);
+    this.#outputLog.drop(rangeIndex);
+  }
+
+  #giveUp(output: OutputState): readonly { readonly rangeIndex: number; readonly message: string }[] {
+    output.failure = 'the merge failed again and again';
+    const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
+    const givenUp: { rangeIndex: number; message: string }[] = [];
+    for (let rangeIndex = output.cursor; rangeIndex < endRange; rangeIndex += 1) {
+      const word = this.#table.wordAt(rangeIndex);
+      if (isFinished(word)) {
+        this.#table.apply(rangeIndex, RANGE_ACTIONS.abandon);
+        this.#outputLog.drop(rangeIndex);
+        givenUp.push({ rangeIndex, message: output.failure });
+      } else if (isOpen(word) || !isTerminal(word)) this.#table.apply(rangeIndex, RANGE_ACTIONS.cancel);
+    }
+    return givenUp;
+  }
+}
+
+function invalid(message: string): GranuleError {
+  return new GranuleError('REQUEST_INVALID', message, { remedy: 'ask for the next merge job and commit that one' });
+}

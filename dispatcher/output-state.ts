@@ -1,0 +1,85 @@
+/** Where one output stands on its way to a merged file, and how that is stored. */
+import type { MergedFile, MergeGap, StreamProgress } from '../core/dispatcher-api.ts';
+import type { RangeSpan } from './range-plan.ts';
+import { packRecord, unpackRecord } from './record-codec.ts';
+
+export interface OutputState {
+  readonly outputIndex: number;
+  /** first range not merged (or passed as missing) yet */
+  cursor: number;
+  progress: readonly StreamProgress[];
+  /** places of missing ranges before the cursor */
+  gaps: readonly MergeGap[];
+  /** ranges before the cursor that were missing and have been given another chance since */
+  reopened: ReadonlySet<number>;
+  /** failed merges since the last one that went well */
+  mergeFailures: number;
+  /** set when all of it is merged */
+  files: readonly MergedFile[] | undefined;
+  /** set when its merge was given up: what the last attempt said */
+  failure: string | undefined;
+  /** ranges from the cursor to here (exclusive) are terminal: found by looking, known in memory only */
+  scannedTo: number;
+  /** what {@link MergeJob} has been given away last */
+  offered: OfferedStretch | undefined;
+}
+
+export interface OfferedStretch {
+  readonly throughRange: number;
+  /** ranges that were missing in it */
+  readonly missing: ReadonlySet<number>;
+  /** ranges that are put in a complete file */
+  readonly amended: readonly number[] | undefined;
+}
+
+interface StoredOutput {
+  readonly cursor: number;
+  readonly progress: readonly StreamProgress[];
+  readonly gaps: readonly MergeGap[];
+  readonly reopened: readonly number[];
+  readonly mergeFailures: number;
+  readonly files: readonly MergedFile[] | undefined;
+  readonly failure: string | undefined;
+}
+
+export function newOutput(outputIndex: number, span: RangeSpan): OutputState {
+  return {
+    outputIndex,
+    cursor: span.firstRange,
+    progress: [],
+    gaps: [],
+    reopened: new Set(),
+    mergeFailures: 0,
+    files: undefined,
+    failure: undefined,
+    scannedTo: span.firstRange,
+    offered: undefined,
+  };
+}
+
+export function packOutputState(output: OutputState): Uint8Array {
+  const { cursor, progress, gaps, mergeFailures, files, failure } = output;
+  const reopened = [...output.reopened];
+  return packRecord({ cursor, progress, gaps, reopened, mergeFailures, files, failure } satisfies StoredOutput);
+}
+
+export function unpackOutputState(outputIndex: number, bytes: Uint8Array): OutputState {
+  const stored = unpackRecord<StoredOutput>(bytes);
+  return {
+    outputIndex,
+    cursor: stored.cursor,
+    progress: stored.progress,
+    gaps: stored.gaps,
+    reopened: new Set(stored.reopened),
+    mergeFailures: stored.mergeFailures,
+    files: stored.files,
+    failure: stored.failure,
+    scannedTo: stored.cursor,
+    offered: undefined,
+  };
+}
+
+/** Nothing is left to do: its record can leave the memory. */
+export function isComplete(output: OutputState): boolean {
+  return output.files !== undefined && output.reopened.size === 0;
+}
