@@ -17,6 +17,11 @@ export const EVENT_BYTES_MAX = 512 * MiB;
 /** Run information (header, weight names) that precedes events; held in memory by each worker. */
 export const RUN_HEADER_BYTES_MAX = 64 * MiB;
 
+/** Upper bound of an event index: address space, not disk. At three bytes an event room for 10^11 events. */
+export const EVENT_INDEX_MAP_BYTES = 256 * 1024 * MiB;
+/** Unpacked blocks an open event index keeps, of each kind: 128 events and 1.5 to 3 kB each. */
+export const EVENT_INDEX_CACHED_BLOCKS = 4096;
+
 /** Text the event generator gathers before it writes: few syscalls, little memory. */
 export const GENERATOR_CHUNK_BYTES = 256 * KiB;
 

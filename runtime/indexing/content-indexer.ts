@@ -1,0 +1,94 @@
+/**
+ * Indexes the inflated content of one file while it streams by: recognises the format from the first bytes, then packs
+ * what the format's indexer finds.
+ */
+
+import { GranuleError } from '../../core/errors.ts';
+import type { FormatName, RunSegment } from '../../core/file-index.ts';
+import { RECOGNISE_BYTES_MAX } from '../../core/limits.ts';
+import type { Indexer } from '../../payloads/formats/event-format.ts';
+import { INPUT_FORMAT_TITLES, recogniseFormat } from '../../payloads/formats/registry.ts';
+import { type NumberTable, NumberTableBuilder } from './number-blocks.ts';
+import { PlaceBlockWriter } from './place-blocks.ts';
+
+export interface IndexedEvents {
+  readonly format: FormatName;
+  readonly eventCount: number;
+  readonly runSegments: readonly RunSegment[];
+  /** see `place-blocks.ts` */
+  readonly placeBlocks: readonly Uint8Array[];
+  readonly numbers: NumberTable;
+}
+
+const FOUND_BYTES_SHOWN = 40;
+
+export class ContentIndexer {
+  readonly #places = new PlaceBlockWriter();
+  readonly #numbers = new NumberTableBuilder();
+  readonly #runSegments: RunSegment[] = [];
+  #format: FormatName | undefined;
+  #indexer: Indexer | undefined;
+  /** what came before the format was recognised */
+  #head: Buffer = Buffer.alloc(0);
+
+  /** @throws INPUT_UNRECOGNISED, INPUT_MALFORMED, INPUT_TRUNCATED */
+  push(chunk: Uint8Array): void {
+    if (this.#indexer !== undefined) {
+      this.#indexer.push(chunk);
+    } else if (this.#head.length === 0 && chunk.length >= RECOGNISE_BYTES_MAX) {
+      this.#recognise(chunk.subarray(0, RECOGNISE_BYTES_MAX)).push(chunk);
+    } else {
+      this.#head = Buffer.concat([this.#head, chunk]);
+      if (this.#head.length >= RECOGNISE_BYTES_MAX) this.#recogniseHead();
+    }
+  }
+
+  /** @throws also INPUT_EMPTY */
+  finish(): IndexedEvents {
+    if (this.#indexer === undefined) {
+      if (this.#head.length === 0) throw new GranuleError('INPUT_EMPTY', 'the file is empty');
+      this.#recogniseHead();
+    }
+    this.#indexer?.end();
+    const { eventCount } = this.#places;
+    const format = this.#format;
+    if (format === undefined || eventCount === 0) {
+      throw new GranuleError('INPUT_EMPTY', `the file is valid ${format}, but holds no event`);
+    }
+    return {
+      format,
+      eventCount,
+      runSegments: this.#runSegments,
+      placeBlocks: this.#places.finish(),
+      numbers: this.#numbers.finish(),
+    };
+  }
+
+  #recogniseHead(): void {
+    const head = this.#head;
+    this.#head = Buffer.alloc(0);
+    this.#recognise(head.subarray(0, RECOGNISE_BYTES_MAX)).push(head);
+  }
+
+  #recognise(head: Uint8Array): Indexer {
+    const format = recogniseFormat(head);
+    if (format === undefined) {
+      const found = Buffer.from(head.subarray(0, FOUND_BYTES_SHOWN)).toString('latin1');
+      throw new GranuleError('INPUT_UNRECOGNISED', `the file begins with ${JSON.stringify(found)}: no event format`, {
+        details: { firstBytes: found },
+        remedy: `give files in one of the formats that are read: ${INPUT_FORMAT_TITLES}`,
+      });
+    }
+    this.#format = format.name;
+    this.#indexer = format.createIndexer({
+      event: (offsetBytes, lengthBytes, eventNumber, runNumber) => {
+        this.#places.add(offsetBytes, lengthBytes);
+        this.#numbers.add(this.#places.eventCount, eventNumber, runNumber);
+      },
+      runSegment: (offsetBytes, lengthBytes) => {
+        this.#runSegments.push({ firstPosition: this.#places.eventCount + 1, offsetBytes, lengthBytes });
+      },
+    });
+    return this.#indexer;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Threads that index files into one event index. Belongs to the main thread.
+ *
+ * Requests are queued; a thread is started when there is a request and none is idle, up to the maximum. After `close`
+ * nothing new is taken, what is queued is done, and the threads end by themselves. A thread that dies fails the
+ * request it had and is replaced when there is work.
+ */
+import { Worker } from 'node:worker_threads';
+import { assert } from '../../core/assert.ts';
+import { deserialiseError, GranuleError } from '../../core/errors.ts';
+import type { Guid } from '../../core/ids.ts';
+import { threadEntryUrl } from '../../core/thread-entry.ts';
+import type {
+  IndexAnswer,
+  IndexingReply,
+  IndexingRequest,
+  IndexingThreadData,
+  VerifyAnswer,
+} from './indexing-messages.ts';
+
+export type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
+
+export interface IndexingPoolOptions {
+  /** folder of the event index, created if need be */
+  readonly indexPath: string;
+  /** threads at most */
+  readonly threadsMax: number;
+}
+
+type Answered = Extract<IndexingReply, { kind: 'indexed' | 'verified' }>;
+
+interface Job {
+  readonly request: IndexingRequest;
+  readonly resolve: (reply: Answered) => void;
+  readonly reject: (error: unknown) => void;
+  readonly detach: () => void;
+}
+
+/** States: `starting` → `idle` ⇄ `busy` (with a job) → `ending`. */
+interface Thread {
+  readonly worker: Worker;
+  state: 'starting' | 'idle' | 'busy' | 'ending';
+  job: Job | undefined;
+}
+
+export class IndexingPool {
+  readonly #options: IndexingPoolOptions;
+  readonly #queue: Job[] = [];
+  readonly #threads = new Set<Thread>();
+  #closing: Promise<void> | undefined;
+  /** resolves `#closing` */
+  #closed: () => void = () => undefined;
+
+  constructor(options: IndexingPoolOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Indexes a file, unless the event index knows the path and the file has not changed since; when the promise
+   * resolves, the index is on disk.
+   *
+   * @param options.acceptChange a path whose content changed stands for the new content from now on
+   * @throws what `indexFile` throws, STORE_FAILED, and the signal's reason
+   */
+  async index(
+    path: string,
+    options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
+  ): Promise<IndexAnswer> {
+    const reply = await this.#ask(
+      { kind: 'index', path, guid: null, acceptChange: options.acceptChange ?? false },
+      options.signal,
+    );
+    assert(reply.kind === 'indexed', 'a request to index is answered as such');
+    return reply.answer;
+  }
+
+  /** Reads a file again and compares it with what the index keeps for `guid`. */
+  async verify(guid: Guid, path: string, signal?: AbortSignal): Promise<VerifyAnswer> {
+    const reply = await this.#ask({ kind: 'verify', path, guid, acceptChange: false }, signal);
+    assert(reply.kind === 'verified', 'a request to verify is answered as such');
+    return reply.answer;
+  }
+
+  /** Takes nothing new, finishes what was asked for, ends the threads. Any number of times. */
+  close(): Promise<void> {
+    this.#closing ??= new Promise<void>((resolve) => {
+      this.#closed = resolve;
+    });
+    this.#advance();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #ask(request: Omit<IndexingRequest, 'cancelled'>, signal: AbortSignal | undefined): Promise<Answered> {
+    assert(this.#closing === undefined, 'nothing is asked of a pool that closes');
+    signal?.throwIfAborted();
+    const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    return new Promise<Answered>((resolve, reject) => {
+      const abort = () => {
+        Atomics.store(cancelled, 0, 1);
+        const queued = this.#queue.findIndex((job) => job.request.cancelled === cancelled);
+        if (queued >= 0) this.#queue.splice(queued, 1);
+        reject(signal?.reason);
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      const detach = () => signal?.removeEventListener('abort', abort);
+      this.#queue.push({ request: { ...request, cancelled }, resolve, reject, detach });
+      this.#advance();
+    });
+  }
+
+  /** Gives queued jobs to idle threads, starts threads that are missing, ends those that are not needed any more. */
+  #advance(): void {
+    let starting = 0;
+    for (const thread of this.#threads) {
+      if (thread.state === 'starting') starting += 1;
+      if (thread.state !== 'idle') continue;
+      const job = this.#queue.shift();
+      if (job !== undefined) {
+        thread.state = 'busy';
+        thread.job = job;
+        thread.worker.postMessage(job.request);
+      } else if (this.#closing !== undefined) {
+        thread.state = 'ending';
+        thread.worker.postMessage(null);
+      }
+    }
+    const missing = Math.min(this.#queue.length - starting, this.#options.threadsMax - this.#threads.size);
+    for (let count = 0; count < missing; count += 1) this.#startThread();
+    if (this.#threads.size === 0) this.#closed();
+  }
+
+  #startThread(): void {
+    const workerData: IndexingThreadData = { indexPath: this.#options.indexPath };
+    const worker = new Worker(threadEntryUrl(import.meta.url, './indexing.thread.ts'), { workerData });
+    const thread: Thread = { worker, job: undefined, state: 'starting' };
+    this.#threads.add(thread);
+    worker.on('message', (reply: IndexingReply) => this.#receive(thread, reply));
+    worker.on('error', (error) => this.#threadEnded(thread, error));
+    worker.on('exit', (code) => {
+      this.#threadEnded(thread, new GranuleError('INTERNAL', `an indexing thread ended with code ${code}`));
+    });
+  }
+
+  #receive(thread: Thread, reply: IndexingReply): void {
+    if (thread.state === 'starting' && reply.kind === 'failed') {
+      this.#threadEnded(thread, deserialiseError(reply.error));
+      return;
+    }
+    const { job } = thread;
+    thread.job = undefined;
+    thread.state = 'idle';
+    job?.detach();
+    if (reply.kind === 'failed') job?.reject(deserialiseError(reply.error));
+    else if (reply.kind !== 'ready') job?.resolve(reply);
+    this.#advance();
+  }
+
+  #threadEnded(thread: Thread, error: Error): void {
+    if (!this.#threads.delete(thread)) return;
+    // A thread that could not begin fails everybody who waits: another one would fare no better.
+    const failed = thread.state === 'starting' ? this.#queue.splice(0) : [thread.job];
+    for (const job of failed) {
+      job?.detach();
+      job?.reject(error);
+    }
+    this.#advance();
+  }
+}

@@ -1,0 +1,62 @@
+/** Brings path and event index together: reads a file only when the index does not know it as it is now. */
+import { basename, resolve } from 'node:path';
+import type { Guid } from '../../core/ids.ts';
+import type { EventIndex } from './event-index.ts';
+import { type CheckCancelled, indexFile, stampOfPath } from './index-file.ts';
+import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
+
+/** The answer for a path that has not changed since it was read; undefined when it has to be read. Quick: one `stat`. */
+export function findUnchanged(index: EventIndex, path: string): IndexAnswer | undefined {
+  const row = index.pathRow(resolve(path));
+  if (row === undefined) return undefined;
+  const stamp = stampOfPath(path);
+  if (stamp?.sizeBytes !== row.sizeBytes || stamp.mtimeMs !== row.mtimeMs) return undefined;
+  const record = index.fileRecord(row.guid);
+  if (record === undefined) return undefined;
+  return { record: { ...record, lfn: basename(path) }, outcome: 'kept', previousGuid: null };
+}
+
+/**
+ * Indexes a path, unless that was done and neither its size nor its modification time has changed. Belongs into a
+ * thread. A path that holds something else than before is added to the index under its new GUID, but keeps standing
+ * for its old content unless `acceptChange` is given: so every later start, too, says that it changed.
+ *
+ * @throws what `indexFile` throws; STORE_FAILED
+ */
+export async function indexPath(
+  index: EventIndex,
+  path: string,
+  options: { readonly acceptChange: boolean; readonly checkCancelled: CheckCancelled },
+): Promise<IndexAnswer> {
+  const unchanged = findUnchanged(index, path);
+  if (unchanged !== undefined) return unchanged;
+  const { file, stamp } = await indexFile(path, options.checkCancelled);
+  const absolutePath = resolve(path);
+  const previousGuid = index.pathRow(absolutePath)?.guid ?? file.record.guid;
+  const hasChanged = previousGuid !== file.record.guid;
+  await index.add(file, hasChanged && !options.acceptChange ? undefined : { path: absolutePath, stamp });
+  return {
+    record: file.record,
+    outcome: hasChanged ? 'changed' : 'read',
+    previousGuid: hasChanged ? previousGuid : null,
+  };
+}
+
+/** Reads a file again and compares content and byte ranges with what the index keeps. Belongs into a thread. */
+export async function verifyPath(
+  index: EventIndex,
+  guid: Guid,
+  path: string,
+  checkCancelled: CheckCancelled,
+): Promise<VerifyAnswer> {
+  const kept = index.fileRecord(guid);
+  if (kept === undefined) return { kind: 'unknown' };
+  const { file } = await indexFile(path, checkCancelled);
+  if (file.record.guid !== guid) return { kind: 'other-content', found: file.record.guid };
+  const isSame =
+    kept.eventCount === file.record.eventCount &&
+    kept.sha256 === file.record.sha256 &&
+    JSON.stringify(kept.runSegments) === JSON.stringify(file.record.runSegments) &&
+    index.hasSameBlocks(guid, file);
+  return { kind: isSame ? 'same' : 'other-index' };
+}
