@@ -46,7 +46,7 @@ export class ContentIndexer {
   /** @throws also INPUT_EMPTY */
   finish(): IndexedEvents {
     if (this.#indexer === undefined) {
-      if (this.#head.length === 0) throw new GranuleError('INPUT_EMPTY', 'the file is empty');
+      if (this.#head.toString('latin1').trim() === '') throw new GranuleError('INPUT_EMPTY', 'the file is empty');
       this.#recogniseHead();
     }
     this.#indexer?.end();

@@ -35,42 +35,86 @@ export interface NumberBlock {
   readonly positions: Float64Array;
 }
 
+/** Differences of such numbers, zigzag-coded, are still exact in a double. */
+const NUMBER_MAX = 2 ** 51;
 const CHUNK = 65_536;
 
-/** A list of doubles that grows without copying. */
+/**
+ * A list of doubles that grows without copying, and takes no memory as long as all values are the implied ones: run
+ * numbers mostly are all alike, and positions mostly count up.
+ */
 class DoubleList {
-  readonly #chunks: Float64Array[] = [];
+  readonly #implied: (index: number) => number;
+  #chunks: Float64Array[] | undefined;
   #length = 0;
 
+  constructor(implied: (index: number) => number) {
+    this.#implied = implied;
+  }
+
   push(value: number): void {
-    const at = this.#length % CHUNK;
-    if (at === 0) this.#chunks.push(new Float64Array(CHUNK));
-    const chunk = this.#chunks[this.#chunks.length - 1];
-    if (chunk !== undefined) chunk[at] = value;
-    this.#length += 1;
+    if (this.#chunks === undefined) {
+      if (value === this.#implied(this.#length)) {
+        this.#length += 1;
+        return;
+      }
+      this.#materialise();
+    }
+    this.#append(value);
   }
 
   get length(): number {
     return this.#length;
   }
 
+  toArray(): Float64Array {
+    return this.slice(0, this.#length, undefined);
+  }
+
+  /** `count` values from `start` on, or those at `places`. */
+  slice(start: number, count: number, places: ArrayLike<number> | undefined): Float64Array {
+    const slice = new Float64Array(count);
+    for (let index = 0; index < count; index += 1) slice[index] = this.at(places?.[index] ?? start + index);
+    return slice;
+  }
+
   /** NaN outside the list. */
   at(index: number): number {
+    if (this.#chunks === undefined) return index >= 0 && index < this.#length ? this.#implied(index) : Number.NaN;
     return this.#chunks[Math.floor(index / CHUNK)]?.[index % CHUNK] ?? Number.NaN;
+  }
+
+  #materialise(): void {
+    const count = this.#length;
+    this.#chunks = [];
+    this.#length = 0;
+    for (let index = 0; index < count; index += 1) this.#append(this.#implied(index));
+  }
+
+  #append(value: number): void {
+    const chunks = this.#chunks ?? [];
+    const at = this.#length % CHUNK;
+    if (at === 0) chunks.push(new Float64Array(CHUNK));
+    const chunk = chunks[chunks.length - 1];
+    if (chunk !== undefined) chunk[at] = value;
+    this.#length += 1;
   }
 }
 
 /** Collects the numbers of a file's events in file order. */
 export class NumberTableBuilder {
-  readonly #runs = new DoubleList();
-  readonly #eventNumbers = new DoubleList();
-  readonly #positions = new DoubleList();
+  readonly #runs = new DoubleList(() => 0);
+  readonly #eventNumbers = new DoubleList(() => Number.NaN);
+  readonly #positions = new DoubleList((index) => index + 1);
   #isSorted = true;
 
-  /** Events without a number (or with one that is no integer) have no entry; a file without run numbers is run 0. */
+  /**
+   * Events without a number, or with one that is no integer within ±2^51, have no entry; those without a run number
+   * count as run 0.
+   */
   add(position: number, eventNumber: number, runNumber: number): void {
-    if (!Number.isSafeInteger(eventNumber)) return;
-    const run = Number.isSafeInteger(runNumber) ? runNumber : 0;
+    if (!isIndexable(eventNumber)) return;
+    const run = isIndexable(runNumber) ? runNumber : 0;
     const last = this.#runs.length - 1;
     if (last >= 0) {
       const lastRun = this.#runs.at(last);
@@ -91,12 +135,11 @@ export class NumberTableBuilder {
     for (let block = 0; block < blockCount; block += 1) {
       const start = block * EVENTS_PER_BLOCK;
       const count = Math.min(EVENTS_PER_BLOCK, entryCount - start);
-      const column = (list: DoubleList) =>
-        Float64Array.from({ length: count }, (_, index) => list.at(order?.[start + index] ?? start + index));
+      const places = order?.subarray(start, start + count);
       const entries = {
-        runs: column(this.#runs),
-        eventNumbers: column(this.#eventNumbers),
-        positions: column(this.#positions),
+        runs: this.#runs.slice(start, count, places),
+        eventNumbers: this.#eventNumbers.slice(start, count, places),
+        positions: this.#positions.slice(start, count, places),
       };
       fences.runs[block] = entries.runs[0] ?? 0;
       fences.eventNumbers[block] = entries.eventNumbers[0] ?? 0;
@@ -109,12 +152,29 @@ export class NumberTableBuilder {
     return { blocks, fences, entryCount, first: numbersAt(0), last: numbersAt(entryCount - 1) };
   }
 
-  #sortedOrder(count: number): Uint32Array {
-    const runs = this.#runs;
-    const numbers = this.#eventNumbers;
-    const order = Uint32Array.from({ length: count }, (_, index) => index);
-    return order.sort((a, b) => runs.at(a) - runs.at(b) || numbers.at(a) - numbers.at(b) || a - b);
+  /** Indices in the order of run, event number and place in the list. */
+  #sortedOrder(count: number): Float64Array | Uint32Array {
+    const runs = this.#runs.toArray();
+    const numbers = this.#eventNumbers.toArray();
+    let smallest = Infinity;
+    let largest = -Infinity;
+    for (const number of numbers) {
+      smallest = Math.min(smallest, number);
+      largest = Math.max(largest, number);
+    }
+    const hasOneRun = runs.every((run) => run === runs[0]);
+    if (!hasOneRun || (largest - smallest + 1) * count > Number.MAX_SAFE_INTEGER) {
+      const order = Uint32Array.from({ length: count }, (_, index) => index);
+      return order.sort((a, b) => (runs[a] ?? 0) - (runs[b] ?? 0) || (numbers[a] ?? 0) - (numbers[b] ?? 0) || a - b);
+    }
+    // Number and index in one double: sorted natively, without a call per comparison.
+    const keys = numbers.map((number, index) => (number - smallest) * count + index).sort();
+    return keys.map((key) => key % count);
   }
+}
+
+function isIndexable(number: number): boolean {
+  return Number.isInteger(number) && Math.abs(number) <= NUMBER_MAX;
 }
 
 function packNumberBlock(entries: NumberBlock, writer: VarintWriter): Uint8Array {
