@@ -114,6 +114,13 @@ export interface OutputFormat {
   /** Takes a complete unmerged file apart. Throws `OUTPUT_DAMAGED`. */
   split(file: Uint8Array): SplitOutput;
   /**
+   * Metadata of a complete file, merged or not, from its end; absent for formats that carry none.
+   *
+   * @param readEnd gives the last `lengthBytes` bytes of the file, all of a shorter one
+   * @throws OUTPUT_DAMAGED
+   */
+  readInfo?(readEnd: (lengthBytes: number) => Uint8Array): EventStreamInfo;
+  /**
    * Decodes every record of a body and gives the body to write instead (slow merge): text comes back byte for byte,
    * once it is known to decode; gev records are packed afresh. Throws `OUTPUT_DAMAGED`.
    */

@@ -1,5 +1,6 @@
 /** Writes granule's own container (layout: `gev-layout.ts`): single-event files, and merged files with an index. */
 import { GranuleError } from '../../core/errors.ts';
+import { EVENT_BYTES_MAX } from '../../core/limits.ts';
 import type { EventStreamInfo, OutputFormat, OutputJoiner, RecordContext, SplitOutput } from './event-format.ts';
 import { EMPTY_INFO, uniteInfo } from './event-stream-info.ts';
 import { damaged, refusedRecord } from './format-errors.ts';
@@ -42,6 +43,7 @@ export const gevOutput: OutputFormat = {
   encode: encodeValue,
   end: (info) => encodeFooter({ recordCount: NOT_COUNTED, lastIndexOffset: 0, lengths: [], info }),
   split: splitGev,
+  readInfo: readGevInfo,
   rewrite: rewriteGev,
   createJoiner: (state, stream) => new GevJoiner(state, stream ?? ''),
 };
@@ -89,6 +91,14 @@ function splitGev(file: Uint8Array): SplitOutput {
     throw damaged(`the footer of a gev file counts ${footer.recordCount} records, there are ${recordCount}`);
   }
   return { header: buffer.subarray(0, headerBytes), body, recordCount, info: footer.info };
+}
+
+function readGevInfo(readEnd: (lengthBytes: number) => Uint8Array): EventStreamInfo {
+  const trailer = asBuffer(readEnd(TRAILER_BYTES));
+  const footerBytes = trailer.length === TRAILER_BYTES ? trailer.readUInt32LE(0) : 0;
+  const footer = footerBytes > EVENT_BYTES_MAX ? undefined : readFooter(asBuffer(readEnd(footerBytes)));
+  if (footer === undefined) throw damaged('a gev file has no intact footer');
+  return footer.info;
 }
 
 function readFooter(bytes: Buffer): GevFooter | undefined {

@@ -3,7 +3,18 @@
  * removes what commits made superfluous. Runs in the follower thread, so that the merger only reads and appends.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fdatasyncSync, openSync, readSync, renameSync, rmdirSync, rmSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fdatasyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  unlinkSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { MergedFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
@@ -54,14 +65,29 @@ export class MergeFollower {
       return { stream, path: fileName, sizeBytes, sha256, recordCount };
     });
     this.#step('hashed');
-    for (const { path, fileName } of files) {
-      this.#putInPlace(path, join(this.#options.folders.out, fileName));
+    for (const { path, fileName, keep } of files) {
+      const place = join(this.#options.folders.out, fileName);
+      if (keep !== null) this.#keep(place, keep);
+      this.#putInPlace(path, place);
       this.#step('renamed');
     }
     syncFolder(this.#options.folders.out);
     syncFolder(this.#options.folders.growing);
     this.#step('published');
     return published;
+  }
+
+  /** Gives the file in place a second name, under which it outlives its replacement. One kept before stays. */
+  #keep(place: string, keep: string): void {
+    if (existsSync(keep)) return;
+    try {
+      linkSync(place, keep);
+    } catch {
+      // Another disk, or a file system without hard links.
+      this.#copyFlushed(place, `${keep}.tmp`);
+      renameSync(`${keep}.tmp`, keep);
+    }
+    syncFolder(dirname(keep));
   }
 
   #putInPlace(from: string, to: string): void {

@@ -59,7 +59,18 @@ export interface SnapshotRequest {
   readonly items: readonly MergeItem[];
 }
 
-export type MergerRequest = AppendRequest | SnapshotRequest;
+/** Put these items into the files of a complete output. */
+export interface AmendRequest {
+  readonly kind: 'amend';
+  readonly targets: readonly MergeTarget[];
+  readonly items: readonly MergeItem[];
+  /** what the journal says of the files */
+  readonly files: readonly MergedFile[];
+  /** of all ranges missing in them, the items' too */
+  readonly gaps: readonly MergeGap[];
+}
+
+export type MergerRequest = AppendRequest | SnapshotRequest | AmendRequest;
 
 /** A flushed file that is complete but not yet under its final name. */
 export interface CompleteFile {
@@ -70,6 +81,8 @@ export interface CompleteFile {
   readonly fileName: string;
   readonly sizeBytes: number;
   readonly recordCount: number;
+  /** where the file that it replaces is kept until the commit; null when what it replaces is worth nothing */
+  readonly keep: string | null;
 }
 
 export interface DamagedRange {
@@ -78,12 +91,13 @@ export interface DamagedRange {
   readonly message: string;
 }
 
-/** Everything up to `throughRange` is in the growing files, flushed. */
+/** Everything up to `throughRange` is in the growing (or amended) files, flushed. */
 export interface Appended {
   readonly kind: 'appended';
   /** null when nothing could be appended because the first item is damaged */
   readonly throughRange: number | null;
   readonly progress: readonly StreamProgress[];
+  /** of the items; after an amendment all that are left */
   readonly gaps: readonly MergeGap[];
   /** in order; ranges before the first of them are appended, those between and behind them are not */
   readonly damaged: readonly DamagedRange[];
@@ -129,7 +143,7 @@ export interface RemoveRequest {
   readonly kind: 'remove';
   /** paths below the aggregation folder, joined by line feeds; their shards go too when they are empty */
   readonly unmerged: string;
-  /** growing files, where a copy had to be published */
+  /** growing files, where a copy had to be published, and files kept while they were replaced */
   readonly growing: readonly string[];
 }
 

@@ -2,6 +2,7 @@
 import { copyFileSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { pack, unpack } from 'msgpackr';
+import { assert } from '../../core/assert.ts';
 import type { MergeGap, StreamProgress } from '../../core/dispatcher-api.ts';
 import type { OutputFormat, OutputFormatName, OutputJoiner, SplitOutput } from '../../payloads/formats/event-format.ts';
 import { GrowingFile } from './growing-file.ts';
@@ -62,6 +63,14 @@ export class MergeStreamWriter {
     return MergeStreamWriter.#open(copy, copy, { target, progress, options });
   }
 
+  /** Writes the output's file anew, beside the one that it will replace. */
+  static amend(target: MergeTarget, options: WriterOptions): MergeStreamWriter {
+    const path = `${growingPath(options.folders, target).replace(/\.part$/, '')}.amended`;
+    const opened = MergeStreamWriter.#open(path, path, { target, progress: undefined, options });
+    assert(opened.kind === 'open', 'a new file is never lost');
+    return opened.writer;
+  }
+
   static #open(
     path: string,
     finalPath: string,
@@ -82,6 +91,11 @@ export class MergeStreamWriter {
   /** The part's bytes must stay as they are until {@link write}. */
   append(part: SplitOutput, recordCount: number): void {
     for (const piece of this.#joiner.append(part, this.#file.sizeBytes)) this.#file.queue(piece);
+    this.#recordCount += recordCount;
+  }
+
+  /** Records that were appended without being counted. */
+  countRecords(recordCount: number): void {
     this.#recordCount += recordCount;
   }
 
@@ -117,6 +131,7 @@ export class MergeStreamWriter {
       fileName: this.#target.fileName,
       sizeBytes: this.#file.sizeBytes,
       recordCount: this.#recordCount,
+      keep: null,
     };
   }
 

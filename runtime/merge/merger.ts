@@ -4,10 +4,11 @@
  */
 
 import { assert } from '../../core/assert.ts';
-import type { MergeGap, MergeItem, StreamProgress } from '../../core/dispatcher-api.ts';
+import type { MergeGap, StreamProgress } from '../../core/dispatcher-api.ts';
 import { MERGE_STRETCH_BYTES_MAX } from '../../core/limits.ts';
 import type { OutputFormat, OutputFormatName, SplitOutput } from '../../payloads/formats/event-format.ts';
 import { outputFailure } from '../durable-file.ts';
+import { Amender } from './amender.ts';
 import type {
   Appended,
   AppendRequest,
@@ -45,16 +46,19 @@ interface CheckedPart {
 export class Merger {
   readonly #options: MergerOptions;
   readonly #reader: UnmergedReader;
+  readonly #amender: Amender;
 
   constructor(options: MergerOptions) {
     this.#options = options;
     this.#reader = new UnmergedReader(options.folders.aggregation, options.mode);
+    this.#amender = new Amender(options, this.#reader);
   }
 
   /** @throws OUTPUT_FAILED when the growing files cannot be written */
   handle(request: MergerRequest): MergerReply {
     try {
-      return request.kind === 'append' ? this.#append(request) : this.#snapshot(request);
+      if (request.kind === 'append') return this.#append(request);
+      return request.kind === 'amend' ? this.#amender.amend(request) : this.#snapshot(request);
     } catch (cause) {
       throw outputFailure(this.#options.folders.growing, cause);
     } finally {
@@ -92,7 +96,9 @@ export class Merger {
       } else {
         const damage = this.#appendItem(item, writers);
         if (damage !== undefined) {
-          damaged.push(damage, ...this.#findDamaged(request.items.slice(next + 1), writers));
+          for (const writer of writers) writer.write();
+          const rest = request.items.slice(next + 1);
+          damaged.push(damage, ...this.#reader.findDamaged(rest, (stream) => writerOf(writers, stream).format));
           break;
         }
         for (const file of this.#reader.take(item)) removable.push(file);
@@ -133,26 +139,12 @@ export class Merger {
   #check(item: FinishedItem, writers: readonly MergeStreamWriter[]): CheckedPart[] | DamagedRange {
     const parts: CheckedPart[] = [];
     for (const record of item.outputs) {
-      const writer = writers.find((candidate) => candidate.stream === record.stream);
-      assert(writer !== undefined, `stream ${record.stream} of range ${item.rangeIndex} is declared`);
+      const writer = writerOf(writers, record.stream);
       const read = this.#reader.read(item, record, writer.format);
       if (read.kind === 'damaged') return { rangeIndex: item.rangeIndex, message: read.message };
       parts.push({ writer, part: read.part, recordCount: record.recordCount });
     }
     return parts;
-  }
-
-  /** After a power cut many files are damaged at once: found in one pass, they are made again at once. */
-  #findDamaged(items: readonly MergeItem[], writers: readonly MergeStreamWriter[]): DamagedRange[] {
-    for (const writer of writers) writer.write();
-    const damaged: DamagedRange[] = [];
-    for (const item of items) {
-      if (item.kind === 'missing') continue;
-      this.#reader.clear(item);
-      const parts = this.#check(item, writers);
-      if ('message' in parts) damaged.push(parts);
-    }
-    return damaged;
   }
 
   /** What is there, as complete files: the growing file's committed bytes, and behind them what is finished. */
@@ -184,6 +176,12 @@ export class Merger {
   #step(step: MergerStep): void {
     this.#options.onStep?.(step);
   }
+}
+
+function writerOf(writers: readonly MergeStreamWriter[], stream: string): MergeStreamWriter {
+  const writer = writers.find((candidate) => candidate.stream === stream);
+  assert(writer !== undefined, `stream ${stream} is declared`);
+  return writer;
 }
 
 function progressOf(progress: readonly StreamProgress[], target: MergeTarget): StreamProgress | undefined {

@@ -40,6 +40,7 @@ export interface TableOptions {
 export class TableMergeApi implements MergeApi {
   readonly #options: TableOptions;
   readonly #table: Table;
+  readonly #offered = new Map<number, readonly MergeItem[]>();
   /** what failMerge and resetOutput were told */
   readonly complaints: string[] = [];
   /** called before a change is recorded and after it */
@@ -84,7 +85,9 @@ export class TableMergeApi implements MergeApi {
     for (const [outputIndex, output] of this.#table.outputs.entries()) {
       if (request.busyOutputs.includes(outputIndex)) continue;
       const job = output.completed === undefined ? this.#stretch(outputIndex, request) : this.#amendment(outputIndex);
-      if (job !== undefined) return job;
+      if (job === undefined) continue;
+      this.#offered.set(outputIndex, job.items);
+      return job;
     }
     return undefined;
   }
@@ -121,9 +124,9 @@ export class TableMergeApi implements MergeApi {
     const { firstRange } = this.#span(request.outputIndex);
     const output = this.#output(request.outputIndex);
     const amended = output.completed !== undefined;
-    for (let index = firstRange; index <= request.throughRange; index += 1) {
-      const range = this.#table.ranges[index];
-      if (range?.state === 'finished') this.#table.ranges[index] = { state: 'merged', outputs: [] };
+    for (const { kind, rangeIndex } of this.#offered.get(request.outputIndex) ?? []) {
+      if (kind === 'missing' || rangeIndex > request.throughRange) continue;
+      this.#table.ranges[rangeIndex] = { state: 'merged', outputs: [] };
     }
     output.merged = request.throughRange - firstRange + 1;
     output.progress = request.progress;
