@@ -82,6 +82,24 @@ export const PAYLOAD_ABORT_GRACE_MS = 2_000;
 export const PAYLOAD_EXTERNAL_PACKAGES_MAX = 20;
 /** A value found, as shown in a message. */
 export const SHOWN_VALUE_CHARS_MAX = 80;
+/** The end of what a child process printed, kept for the report of a failure. */
+export const CHILD_TAIL_BYTES = 32 * KiB;
+/** Between SIGTERM and SIGKILL of a child process: well within what an aborted event has to come back. */
+export const CHILD_TERM_GRACE_MS = 1_000;
+/** What the pipes of an ended child may stay open: something it started may have left its process group with them. */
+export const CHILD_DRAIN_MS = 1_000;
+/** Output of a command for one event, which is held in memory. */
+export const COMMAND_OUTPUT_BYTES_MAX = 512 * MiB;
+/** An event given to a co-process within a line; a larger one is given as a file. */
+export const COPROCESS_INLINE_BYTES_MAX = 16 * MiB;
+/** One line of a co-process; whoever writes more hands over a file. */
+export const COPROCESS_LINE_BYTES_MAX = 64 * MiB;
+/** From the start of a co-process to its `ready`, unless told otherwise. */
+export const COPROCESS_INIT_TIMEOUT_MS_DEFAULT = 60_000;
+/** What a co-process may take to end by itself when there are no more events. */
+export const COPROCESS_FINISH_MS = 5_000;
+/** Log messages of a co-process passed on for one event; the rest is counted. */
+export const COPROCESS_LOG_LINES_PER_EVENT = 1_000;
 
 // --- runtime
 /** Worker threads of one node. */

@@ -19,6 +19,8 @@ export const BUILTIN_PAYLOADS: readonly BuiltinPayload[] = [
   builtin('spin', './spin', 'burns CPU time drawn from a distribution'),
   builtin('fastsim', './fastsim/fastsim', 'a fast detector simulation: tracker hits and calorimeter cells'),
   builtin('hepmc-filter', './hepmc-filter', 'the HepMC events that pass simple cuts, unchanged'),
+  builtin('command', './command', 'runs a shell command per event: any language'),
+  builtin('coprocess', './coprocess', 'hands events to a long-lived program of your own by lines of JSON'),
   builtin('noop', './noop', 'does nothing, or writes a record of a fixed size'),
 ];
 

@@ -4,7 +4,13 @@
  */
 import type { FormatName } from '../../core/file-index.ts';
 import { createRandom, eventSeed, type Random } from '../../core/random.ts';
-import type { OutputStream, PayloadDefinition, PayloadEvent, PayloadLog } from '../../payloads/payload.ts';
+import {
+  declaredOutputs,
+  type OutputStream,
+  type PayloadDefinition,
+  type PayloadEvent,
+  type PayloadLog,
+} from '../../payloads/payload.ts';
 
 export const TEST_GUID = '0E5C7A52-2D51-8C4E-9B53-6F4B1C2D3E4F';
 
@@ -84,7 +90,8 @@ export async function runPayload<Options, Shared, Decoded>(
         return random;
       },
       output: (stream: string): OutputStream => {
-        if (!(stream in definition.outputs)) throw new Error(`payload ${definition.name} declares no ${stream}`);
+        if (!(stream in declaredOutputs(definition as PayloadDefinition, options)))
+          throw new Error(`payload ${definition.name} declares no ${stream}`);
         outputs[stream] ??= [];
         const records = outputs[stream];
         return { write: (value) => records.push(structuredClone(value)), addIntervalOfValidity: () => undefined };
