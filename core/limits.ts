@@ -245,6 +245,27 @@ export const CACHE_TOUCH_INTERVAL_MS = 60_000;
 /** Inflated bytes per step of the inflater. */
 export const INFLATE_CHUNK_BYTES = 256 * KiB;
 
+// --- command line
+/** Redraws of the progress line on a terminal are this far apart. */
+export const PROGRESS_REDRAW_MS = 100;
+/** Plain progress lines are this far apart, or by this part of the events, */
+export const PROGRESS_LINE_MS = 30_000;
+export const PROGRESS_LINE_FRACTION = 0.05;
+/** but never nearer than this, so that a quick run does not write a line for each hundredth of a second. */
+export const PROGRESS_LINES_APART_MS = 2_000;
+/** The rate shown is that of this stretch of time, so that it follows what happens now. */
+export const PROGRESS_RATE_WINDOW_MS = 20_000;
+/** Notices of one kind before they are only counted. */
+export const NOTICES_PER_KIND_MAX = 10;
+/** Rows of one part of the result table; the manifest has them all. */
+export const SUMMARY_ROWS_MAX = 20;
+/** Ranges that a listing reads from the event table at a time. */
+export const LISTING_PAGE_RANGES = 1000;
+/** Rows of a listing for people, unless told otherwise. */
+export const LISTING_ROWS_DEFAULT = 50;
+/** What a forced end may take before the process ends itself. */
+export const FORCED_END_MS = 5_000;
+
 // --- relations
 assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message under way');
 assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room for what is worth one');

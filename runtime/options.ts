@@ -9,11 +9,18 @@ import { isAbsolute, relative, resolve } from 'node:path';
 import { z } from 'zod';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
 import { type EventSelection, parseEventSelection } from '../core/event-selection.ts';
-import { CACHE_BYTES_DEFAULT, OUTPUT_BYTES_MAX_DEFAULT, WORKERS_MAX } from '../core/limits.ts';
+import {
+  CACHE_BYTES_DEFAULT,
+  FAILURES_MAX_DEFAULT,
+  LOSSES_MAX_DEFAULT,
+  OUTPUT_BYTES_MAX_DEFAULT,
+  WORKERS_MAX,
+} from '../core/limits.ts';
 import { LOG_LEVELS } from '../core/log.ts';
 import type { SequenceRule } from '../core/messages.ts';
 import { suggestNames } from '../core/nearest-name.ts';
 import { tryByteSize, tryDurationMs } from '../core/quantities.ts';
+import { FAILURES_MAX, LOSSES_MAX } from '../dispatcher/range-word.ts';
 import { coreCount } from './cpu-quota.ts';
 import { OPTION_KEYS, OPTION_TABLE, type OptionKey } from './option-table.ts';
 
@@ -154,8 +161,8 @@ const RUN_OPTIONS_SHAPE = {
     kind: 'fixed',
     timeoutMs: 3_600_000,
   }),
-  failuresMax: wholeNumber(1, 100).default(3),
-  lossesMax: wholeNumber(1, 1000).default(10),
+  failuresMax: wholeNumber(1, FAILURES_MAX).default(FAILURES_MAX_DEFAULT),
+  lossesMax: wholeNumber(1, LOSSES_MAX).default(LOSSES_MAX_DEFAULT),
   halt: parsed(tryHaltRule, 'first=N, fail=N, fail=5% or off').default({ kind: 'first', executionCount: 50 }),
   walltime: duration.optional(),
   grace: duration.default(20_000),

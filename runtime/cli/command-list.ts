@@ -14,6 +14,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/generate.ts')).generateCommand,
   },
   {
+    name: 'status',
+    summary: 'how many events are in which state, also while a run is on',
+    load: async () => (await import('./commands/status.ts')).statusCommand,
+  },
+  {
+    name: 'events',
+    summary: 'list event ranges by state, and why they failed',
+    load: async () => (await import('./commands/events.ts')).eventsCommand,
+  },
+  {
     name: 'config',
     summary: 'show every option of a run, its value and where it comes from',
     load: async () => (await import('./commands/config.ts')).configCommand,

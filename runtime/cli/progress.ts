@@ -5,20 +5,16 @@
  * States: `idle` until the first snapshot, then `shown`; `close()` ends it, and leaves the terminal on a fresh line.
  */
 import type { Clock } from '../../core/clock.ts';
+import {
+  PROGRESS_LINE_FRACTION,
+  PROGRESS_LINE_MS,
+  PROGRESS_LINES_APART_MS,
+  PROGRESS_RATE_WINDOW_MS,
+  PROGRESS_REDRAW_MS,
+} from '../../core/limits.ts';
 import { formatCount, formatDuration } from '../../core/quantities.ts';
 import type { NodeEvents, ProgressSnapshot } from '../run-events.ts';
 import type { NoticeOutput } from './surroundings.ts';
-
-/** Redraws on a terminal are this far apart. */
-const REDRAW_MS = 100;
-/** Plain lines are this far apart... */
-const PLAIN_LINE_MS = 30_000;
-/** ...or by this part of the events, */
-const PLAIN_LINE_FRACTION = 0.05;
-/** but never nearer than this, so that a quick run does not write a line for each hundredth of a second. */
-const PLAIN_LINE_APART_MS = 2_000;
-/** The rate is that of this stretch of time, so that it follows what happens now. */
-const RATE_WINDOW_MS = 20_000;
 
 export type ProgressStyle = 'live' | 'plain' | 'none';
 
@@ -72,14 +68,14 @@ export class ProgressReporter {
     const nowMs = this.#clock.monotonicMs();
     this.#last = snapshot;
     this.#moments.push({ atMs: nowMs, eventsFinishedNow: snapshot.eventsFinishedNow });
-    while (this.#moments.length > 2 && (this.#moments[1]?.atMs ?? nowMs) < nowMs - RATE_WINDOW_MS)
+    while (this.#moments.length > 2 && (this.#moments[1]?.atMs ?? nowMs) < nowMs - PROGRESS_RATE_WINDOW_MS)
       this.#moments.shift();
     if (this.#style === 'live') this.#redraw(snapshot, nowMs);
     else if (this.#style === 'plain') this.#printPlain(snapshot, nowMs);
   }
 
   #redraw(snapshot: ProgressSnapshot, nowMs: number): void {
-    if (nowMs - this.#drawnAtMs < REDRAW_MS) return;
+    if (nowMs - this.#drawnAtMs < PROGRESS_REDRAW_MS) return;
     this.#drawnAtMs = nowMs;
     // One column is left free: a full line would wrap, and the next redraw would leave a ghost.
     this.#lineOnScreen = [...this.#describe(snapshot)].slice(0, this.#output.columns - 1).join('');
@@ -94,8 +90,8 @@ export class ProgressReporter {
       return;
     }
     const sinceMs = nowMs - this.#drawnAtMs;
-    const grown = fraction - this.#drawnFraction >= PLAIN_LINE_FRACTION && sinceMs >= PLAIN_LINE_APART_MS;
-    if (!grown && sinceMs < PLAIN_LINE_MS) return;
+    const grown = fraction - this.#drawnFraction >= PROGRESS_LINE_FRACTION && sinceMs >= PROGRESS_LINES_APART_MS;
+    if (!grown && sinceMs < PROGRESS_LINE_MS) return;
     this.#drawnAtMs = nowMs;
     this.#drawnFraction = fraction;
     this.#output.write(`${this.#describe(snapshot)}\n`);

@@ -1,9 +1,7 @@
 /** What a run says on stderr beside its progress: one line for each thing that a user would want to know. */
+import { NOTICES_PER_KIND_MAX } from '../../core/limits.ts';
 import { formatCount, formatDuration } from '../../core/quantities.ts';
 import type { DrainReason, NodeEvents } from '../run-events.ts';
-
-/** Lines of one kind before they are only counted. */
-const LINES_PER_KIND = 10;
 
 const DRAIN_REASONS: Readonly<Record<DrainReason, string>> = {
   requested: 'asked to stop',
@@ -25,7 +23,7 @@ export function announceRun(events: NodeEvents, note: (line: string) => void): (
   const bounded = (kind: string, line: string): void => {
     const count = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, count);
-    if (count <= LINES_PER_KIND) note(line);
+    if (count <= NOTICES_PER_KIND_MAX) note(line);
   };
   const stops = [
     events.on('input:refused', ({ message, remedy, code }) => {
@@ -52,7 +50,7 @@ export function announceRun(events: NodeEvents, note: (line: string) => void): (
   return () => {
     for (const stop of stops) stop();
     for (const [kind, count] of counts) {
-      if (count > LINES_PER_KIND) note(`${kind}: ${formatCount(count - LINES_PER_KIND)} more, not shown`);
+      if (count > NOTICES_PER_KIND_MAX) note(`${kind}: ${formatCount(count - NOTICES_PER_KIND_MAX)} more, not shown`);
     }
   };
 }

@@ -1,11 +1,9 @@
 /** The result of a run as people read it: what was done, the merged files, and what failed and how to look at it. */
 import { join, relative } from 'node:path';
+import { SUMMARY_ROWS_MAX } from '../../core/limits.ts';
 import { formatBytes, formatCount, formatDuration } from '../../core/quantities.ts';
 import type { RunSummary } from '../run-summary.ts';
 import { formatTable } from './table.ts';
-
-/** Failed causes, refused inputs and outputs are listed up to this many each. */
-const ROWS_MAX = 20;
 
 /** Lines ending in a newline. */
 export function formatSummary(summary: RunSummary, currentFolder: string): string {
@@ -29,7 +27,7 @@ function headline({ events, wallMs, busyFraction, workers, ending, reason }: Run
 
 function outputTable({ outputs }: RunSummary, folder: string): string {
   const rows = outputs
-    .slice(0, ROWS_MAX)
+    .slice(0, SUMMARY_ROWS_MAX)
     .map((output) => [
       output.stream,
       formatCount(output.events),
@@ -47,7 +45,7 @@ function failureTable({ failures }: RunSummary, folder: string): string {
   const [first] = failures;
   if (first === undefined) return '';
   const rows = failures
-    .slice(0, ROWS_MAX)
+    .slice(0, SUMMARY_ROWS_MAX)
     .map(({ cause, events, example, message }) => [cause, formatCount(events), example, message]);
   const table = formatTable(
     [{ title: 'why' }, { title: 'events', align: 'right' }, { title: 'example' }, { title: 'message' }],
@@ -57,13 +55,13 @@ function failureTable({ failures }: RunSummary, folder: string): string {
 }
 
 function refusals({ refusedInputs }: RunSummary): string {
-  const lines = refusedInputs.slice(0, ROWS_MAX).map(({ message, code }) => `  ${message} (${code})\n`);
+  const lines = refusedInputs.slice(0, SUMMARY_ROWS_MAX).map(({ message, code }) => `  ${message} (${code})\n`);
   if (lines.length === 0) return '';
   const title = `${formatCount(refusedInputs.length)} input files could not be used:\n`;
   return title + lines.join('') + more(refusedInputs.length, 'files', 'manifest.json lists all');
 }
 
 function more(count: number, what: string, where: string): string {
-  if (count <= ROWS_MAX) return '';
-  return `… and ${formatCount(count - ROWS_MAX)} more ${what}${where === '' ? '' : `; ${where}`}\n`;
+  if (count <= SUMMARY_ROWS_MAX) return '';
+  return `… and ${formatCount(count - SUMMARY_ROWS_MAX)} more ${what}${where === '' ? '' : `; ${where}`}\n`;
 }
