@@ -13,6 +13,11 @@ import { hasTextAt, LineBlocks, NEWLINE, skipBlanks } from './line-blocks.ts';
 const LESS_THAN = 0x3c;
 const GREATER_THAN = 0x3e;
 const HASH = 0x23;
+const SLASH = 0x2f;
+const LOWER_E = 0x65;
+const SPACE = 0x20;
+const CARRIAGE_RETURN = 0x0d;
+const TAB = 0x09;
 const FILE_TAG = '<LesHouchesEvents';
 const FILE_END_TAG = '</LesHouchesEvents>';
 const EVENT_TAG = '<event';
@@ -33,7 +38,7 @@ export const lheInput: InputFormat = {
 export function isEventTag(bytes: Uint8Array, at: number): boolean {
   if (!hasTextAt(bytes, at, EVENT_TAG)) return false;
   const next = bytes[at + EVENT_TAG.length];
-  return next === GREATER_THAN || next === 0x20 || next === 0x09 || next === NEWLINE || next === 0x0d;
+  return next === GREATER_THAN || next === SPACE || next === TAB || next === NEWLINE || next === CARRIAGE_RETURN;
 }
 
 /**
@@ -70,6 +75,10 @@ class LheIndexer implements Indexer {
   #scan(block: Buffer, blockOffset: number): void {
     let at = 0;
     while (at < block.length) {
+      if (this.#state === 'event') {
+        at = nextEventTag(block, at);
+        if (at === block.length) return;
+      }
       const newline = block.indexOf(NEWLINE, at);
       const end = newline < 0 ? block.length : newline + 1;
       const first = skipBlanks(block, at, end);
@@ -147,6 +156,20 @@ class LheIndexer implements Indexer {
   #place(offsetBytes: number): { offsetBytes: number; position: number } {
     return { offsetBytes, position: this.#eventCount + 1 };
   }
+}
+
+/** Start of the first line from `at` on that begins with `<e` or `</`; the block's length if there is none. */
+function nextEventTag(block: Buffer, at: number): number {
+  let start = at;
+  while (start < block.length) {
+    let first = start;
+    while (block[first] === SPACE || block[first] === TAB) first += 1;
+    if (block[first] === LESS_THAN && (block[first + 1] === SLASH || block[first + 1] === LOWER_E)) return start;
+    const newline = block.indexOf(NEWLINE, first);
+    if (newline < 0) return block.length;
+    start = newline + 1;
+  }
+  return block.length;
 }
 
 /** @throws INPUT_MALFORMED also when there are fewer particle lines than NUP says */

@@ -14,7 +14,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { GranuleError } from '../../core/errors.ts';
+import { GranuleError, isGranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import { EVENT_INDEX_MAP_BYTES } from '../../core/limits.ts';
@@ -67,44 +67,49 @@ export class EventIndexStore {
   readonly #fences: Database<Buffer, number>;
   #closing: Promise<void> | undefined;
 
-  private constructor(options: EventIndexOptions) {
-    this.#path = options.path;
-    this.#root = openStore({
-      path: options.path,
-      readOnly: options.readOnly,
-      mapSizeBytes: EVENT_INDEX_MAP_BYTES,
-      databasesMax: DATABASE_COUNT,
-    });
-    this.#meta = this.#root.openDB({ name: 'meta', encoding: 'msgpack' });
-    this.#guids = this.#root.openDB({ name: 'guids', encoding: 'msgpack' });
-    this.#files = this.#root.openDB({ name: 'files', encoding: 'msgpack' });
-    this.#paths = this.#root.openDB({ name: 'paths', encoding: 'msgpack' });
-    this.#places = this.#root.openDB({ name: 'places', encoding: 'binary' });
-    this.#numbers = this.#root.openDB({ name: 'numbers', encoding: 'binary' });
-    this.#fences = this.#root.openDB({ name: 'fences', encoding: 'binary' });
+  private constructor(path: string, root: RootDatabase<unknown, StoreKey>) {
+    this.#path = path;
+    this.#root = root;
+    this.#meta = openDatabase(root, 'meta', 'msgpack');
+    this.#guids = openDatabase(root, 'guids', 'msgpack');
+    this.#files = openDatabase(root, 'files', 'msgpack');
+    this.#paths = openDatabase(root, 'paths', 'msgpack');
+    this.#places = openDatabase(root, 'places', 'binary');
+    this.#numbers = openDatabase(root, 'numbers', 'binary');
+    this.#fences = openDatabase(root, 'fences', 'binary');
   }
 
   /** @throws STORE_MISSING (read-only and not there yet), STORE_VERSION, STORE_FAILED */
-  static async open(options: EventIndexOptions): Promise<EventIndexStore> {
-    if (options.readOnly && !existsSync(join(options.path, 'data.mdb'))) {
-      throw new GranuleError('STORE_MISSING', `there is no event index at ${options.path}`);
-    }
-    let store: EventIndexStore;
+  static async open({ path, readOnly }: EventIndexOptions): Promise<EventIndexStore> {
+    if (readOnly && !existsSync(join(path, 'data.mdb'))) throw storeMissing(path);
+    let root: RootDatabase<unknown, StoreKey> | undefined;
     try {
-      store = new EventIndexStore(options);
-    } catch (cause) {
-      throw storeFailed(options.path, 'cannot be opened', cause);
-    }
-    try {
-      await store.#checkSchema(options.readOnly);
+      root = openStore({
+        path,
+        readOnly,
+        mapSizeBytes: EVENT_INDEX_MAP_BYTES,
+        databasesMax: DATABASE_COUNT,
+        durableCommits: true,
+      });
+      const store = new EventIndexStore(path, root);
+      await store.#checkSchema(readOnly);
       return store;
     } catch (error) {
-      await store.close();
-      throw error;
+      await root?.close();
+      if (error instanceof DatabaseMissing) throw storeMissing(path);
+      throw isGranuleError(error) ? error : storeFailed(path, 'cannot be opened', error);
     }
   }
 
   findFile(guid: Guid): KnownFile | undefined {
+    const file = this.#findFile(guid);
+    if (file !== undefined) return file;
+    // Reads of one turn of the event loop see one state: look once more at the newest.
+    this.#root.resetReadTxn();
+    return this.#findFile(guid);
+  }
+
+  #findFile(guid: Guid): KnownFile | undefined {
     const fileID = this.#guids.get(guid);
     const row = fileID === undefined ? undefined : this.#files.get(fileID);
     return fileID === undefined || row === undefined ? undefined : { ...row, fileID };
@@ -172,7 +177,6 @@ export class EventIndexStore {
   async #write(change: () => void): Promise<void> {
     try {
       await this.#root.transaction(change);
-      await this.#root.flushed;
     } catch (cause) {
       throw storeFailed(this.#path, 'cannot be written', cause);
     }
@@ -200,6 +204,23 @@ export class EventIndexStore {
       remedy: 'remove the index and index the files again',
     });
   }
+}
+
+/** A store whose writer has not got as far as making its databases. */
+class DatabaseMissing extends Error {}
+
+function openDatabase<Value, Key extends StoreKey>(
+  root: RootDatabase<unknown, StoreKey>,
+  name: string,
+  encoding: 'msgpack' | 'binary',
+): Database<Value, Key> {
+  const database: Database<Value, Key> | undefined = root.openDB({ name, encoding });
+  if (database === undefined) throw new DatabaseMissing(name);
+  return database;
+}
+
+function storeMissing(path: string): GranuleError {
+  return new GranuleError('STORE_MISSING', `there is no event index at ${path}`);
 }
 
 function storeFailed(path: string, what: string, cause: unknown): GranuleError {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Guid, parseGuid } from '../../../core/ids.ts';
+import { openStore } from '../../../core/store.ts';
 import { EMPTY_INFO } from '../../../payloads/formats/event-stream-info.ts';
 import { outputFormat } from '../../../payloads/formats/registry.ts';
 import { EventIndex } from '../../../runtime/indexing/event-index.ts';
@@ -162,6 +163,16 @@ describe('a store', () => {
     await expect(EventIndex.open({ path: freshPath('none'), readOnly: true })).rejects.toMatchObject({
       code: 'STORE_MISSING',
     });
+    const begun = freshPath('begun');
+    const store = openStore({
+      path: begun,
+      readOnly: false,
+      mapSizeBytes: 1 << 24,
+      databasesMax: 8,
+      durableCommits: true,
+    });
+    await store.close();
+    await expect(EventIndex.open({ path: begun, readOnly: true })).rejects.toMatchObject({ code: 'STORE_MISSING' });
   });
 
   it('keeps a file once, however often it is added', async () => {
