@@ -9,6 +9,8 @@ import { PREFETCH_GROUP_BYTES_MAX, PREFETCH_GROUP_BYTES_MIN, PREFETCH_WINDOW_BYT
 const MARGIN = 3;
 /** The margin shrinks by this factor per interval without a wait, and back to no less than one. */
 const CALM = 0.95;
+/** Part of the budget that is looked ahead while neither consumption nor requests have been measured. */
+const UNMEASURED_SHARE = 0.25;
 const SMOOTHING = 0.3;
 const INTERVAL_MS = 100;
 /** The window holds this many requests, so that some are under way while others are consumed. */
@@ -22,21 +24,30 @@ export class PrefetchWindow {
   #intervalStartMs: number | undefined;
   #intervalBytes = 0;
   #waitedInInterval = false;
+  #firstGroupsBytes = PREFETCH_GROUP_BYTES_MIN;
 
   constructor(budgetBytes: number) {
     this.#budgetBytes = budgetBytes;
   }
 
-  /** Bytes to have fetched or under way beyond what was handed out. */
+  /** Bytes to have fetched or under way beyond what was handed out. Before anything is measured, a share of the budget. */
   get bytes(): number {
-    const needed = MARGIN * (this.#bytesPerMs ?? 0) * (this.#requestMs ?? 0);
+    const needed =
+      this.#bytesPerMs === undefined || this.#requestMs === undefined
+        ? this.#budgetBytes * UNMEASURED_SHARE
+        : MARGIN * this.#bytesPerMs * this.#requestMs;
     return Math.min(this.#budgetBytes, this.#boost * Math.max(PREFETCH_WINDOW_BYTES_MIN, needed));
   }
 
-  /** Bytes to ask for at once. */
+  /** Bytes to ask for at once: little at first, so that the first events are here early, then twice as much each time. */
   get groupBytes(): number {
-    const share = this.bytes / REQUESTS_PER_WINDOW;
+    const share = Math.min(this.#firstGroupsBytes, this.bytes / REQUESTS_PER_WINDOW);
     return Math.max(PREFETCH_GROUP_BYTES_MIN, Math.min(PREFETCH_GROUP_BYTES_MAX, share));
+  }
+
+  /** A request was sent. */
+  requestBegun(): void {
+    if (this.#firstGroupsBytes < PREFETCH_GROUP_BYTES_MAX) this.#firstGroupsBytes *= 2;
   }
 
   /** A request took so long, from being asked to its last byte. */

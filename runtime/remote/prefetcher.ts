@@ -219,6 +219,7 @@ export class Prefetcher {
     }
     this.#figures.heldBytesMax = Math.max(this.#figures.heldBytesMax, this.#heldBytes);
     this.#figures.requestCount += 1;
+    this.#window.requestBegun();
     this.#fetches.add(fetch);
     fetch.done = this.#fetch(fetch);
   }

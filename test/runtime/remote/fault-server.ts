@@ -39,6 +39,7 @@ export class FaultServer {
   sentBytes = 0;
   /** chosen anew for each request */
   faults: (request: SeenRequest) => readonly Fault[] = () => [];
+  readonly #etags = new WeakMap<Buffer, string>();
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
@@ -117,13 +118,21 @@ export class FaultServer {
       response.writeHead(404).end('not here');
       return;
     }
-    response.setHeader('etag', `"${createHash('sha256').update(file).digest('hex').slice(0, 16)}"`);
+    response.setHeader('etag', this.#etagOf(file));
     const body = this.#head(file, get('whole-body') === undefined ? range : undefined, response, faults);
     if (faults.has('wrong-bytes')) body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 0xff;
     const header = get('header');
     if (header?.value !== undefined) response.setHeader(header.name, header.value);
     else if (header !== undefined) response.removeHeader(header.name);
     await this.#send(body, response, get('cut') ?? get('stall'), get('bandwidth')?.bytesPerMs);
+  }
+
+  #etagOf(file: Buffer): string {
+    const known = this.#etags.get(file);
+    if (known !== undefined) return known;
+    const etag = `"${createHash('sha256').update(file).digest('hex').slice(0, 16)}"`;
+    this.#etags.set(file, etag);
+    return etag;
   }
 
   /** Sets status and headers, and returns a copy of the bytes to send. */
