@@ -242,6 +242,20 @@ export const PREFETCH_REQUESTS_MAX = 8;
 export const REMOTE_FILES_OPEN_MAX = 64;
 /** A cached piece's time of last use is renewed no more often than this. */
 export const CACHE_TOUCH_INTERVAL_MS = 60_000;
+/** Event server: bytes read and sent at once. */
+export const SERVED_CHUNK_BYTES = 1 * MiB;
+/** Event server: ranges in one request; more, and the whole file is sent. */
+export const SERVED_RANGES_MAX = 256;
+/** Event server: events looked up at once while streaming. */
+export const SERVED_SPAN_EVENTS = 1024;
+/** Event server: files kept open. */
+export const SERVED_FILES_OPEN_MAX = 256;
+/** Event server: files in one answer of the list. */
+export const SERVED_LIST_FILES_MAX = 1000;
+/** Event server: event numbers in one query. */
+export const SERVED_LOOKUPS_MAX = 100_000;
+/** Event server: body of a request for byte ranges, 12 bytes each. */
+export const SERVED_RANGES_BODY_BYTES_MAX = 4 * MiB;
 /** Inflated bytes per step of the inflater. */
 export const INFLATE_CHUNK_BYTES = 256 * KiB;
 

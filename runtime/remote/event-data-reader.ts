@@ -71,6 +71,11 @@ export class EventDataReader {
     return this.#prefetcher.read(requests, signal);
   }
 
+  /** How much of the look-ahead is in use: whoever leases ranges should lease on while less is planned than useful. */
+  get lookAhead(): { readonly plannedBytes: number; readonly usefulBytes: number } {
+    return this.#prefetcher.lookAhead;
+  }
+
   get figures(): PrefetchFigures & { readonly receivedBytes: number } {
     return { ...this.#prefetcher.figures, receivedBytes: this.#factory.client.receivedBytes };
   }

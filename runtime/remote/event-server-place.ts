@@ -6,13 +6,17 @@ export const EVENT_SERVER_ROUTES = {
   files: '/v1/files',
   file: (guid: Guid | ':guid') => `/v1/files/${guid}`,
   tokens: (guid: Guid | ':guid') => `/v1/files/${guid}/tokens`,
+  tokensByNumber: '/v1/tokens',
+  ranges: (guid: Guid | ':guid') => `/v1/files/${guid}/ranges`,
   events: (guid: Guid | ':guid') => `/v1/files/${guid}/events`,
   content: (guid: Guid | ':guid') => `/v1/files/${guid}/content`,
 } as const;
 
 type EventServerPlace = Extract<Place, { kind: 'event-server' }>;
 
-/** The file's bytes as they lie: an ordinary HTTP resource with ranges. */
-export function eventServerContentUrl(place: EventServerPlace): URL {
-  return new URL(EVENT_SERVER_ROUTES.content(place.guid).slice(1), place.server);
+export function eventServerUrl(
+  place: EventServerPlace,
+  route: 'file' | 'tokens' | 'events' | 'ranges' | 'content',
+): URL {
+  return new URL(EVENT_SERVER_ROUTES[route](place.guid).slice(1), place.server);
 }

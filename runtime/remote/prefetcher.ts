@@ -63,6 +63,8 @@ export class Prefetcher {
   readonly #fetches = new Set<Fetch>();
   /** bytes under way, or here and not yet read */
   #heldBytes = 0;
+  /** bytes of all items */
+  #plannedBytes = 0;
   #closed: GranuleError | undefined;
   readonly #figures = { requestCount: 0, eventCount: 0, eventBytes: 0, waitCount: 0, waitMs: 0, heldBytesMax: 0 };
 
@@ -118,6 +120,11 @@ export class Prefetcher {
     return data;
   }
 
+  /** Bytes planned and not yet read, and how many of them are of use: beyond, planning more makes nothing faster. */
+  get lookAhead(): { readonly plannedBytes: number; readonly usefulBytes: number } {
+    return { plannedBytes: this.#plannedBytes, usefulBytes: 2 * this.#window.bytes };
+  }
+
   isFetching(fileIndex: number): boolean {
     for (const { items } of this.#fetches) if (items[0]?.request.fileIndex === fileIndex) return true;
     return false;
@@ -141,12 +148,15 @@ export class Prefetcher {
   #add(request: EventRequest): [] | [Item] {
     if (this.#find(request) !== undefined) return [];
     let file = this.#items.get(request.fileIndex);
-    if (file === undefined) {
+    const other = file?.get(request.offsetBytes);
+    if (other !== undefined) this.#remove(other);
+    if (file === undefined || file.size === 0) {
       file = new Map();
       this.#items.set(request.fileIndex, file);
     }
     const item: Item = { request, fetch: undefined, data: undefined };
     file.set(request.offsetBytes, item);
+    this.#plannedBytes += request.lengthBytes;
     return [item];
   }
 
@@ -156,6 +166,7 @@ export class Prefetcher {
     if (file?.get(offsetBytes) !== item) return;
     file.delete(offsetBytes);
     if (file.size === 0) this.#items.delete(fileIndex);
+    this.#plannedBytes -= lengthBytes;
     if (item.fetch === undefined) return;
     this.#heldBytes -= lengthBytes;
     item.fetch.wantedCount -= 1;

@@ -5,7 +5,7 @@ import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
 import { contentKey, type DiskCache } from './disk-cache.ts';
-import { eventServerContentUrl } from './event-server-place.ts';
+import { EventServerSource } from './event-server-source.ts';
 import { HttpClient } from './http-client.ts';
 import { HttpSource } from './http-source.ts';
 import { InflatedSource } from './inflated-source.ts';
@@ -64,8 +64,8 @@ export class SourceFactory {
 
   #replica(place: Place): Replica {
     if (place.kind === 'local') return { source: new LocalSource(place.path), expectedMs: () => 0 };
-    const url = place.kind === 'http' ? place.url : eventServerContentUrl(place);
-    const source = new HttpSource(this.client, url);
+    const source =
+      place.kind === 'http' ? new HttpSource(this.client, place.url) : new EventServerSource(this.client, place);
     return { source, expectedMs: (sizeBytes, nowMs) => source.expectedMs(sizeBytes, nowMs) };
   }
 }

@@ -37,6 +37,8 @@ export class FaultServer {
   readonly seen: SeenRequest[] = [];
   /** bytes of bodies given to sockets */
   sentBytes = 0;
+  /** answers come from there instead of `files`; of the faults, those of whole answers and `wrong-bytes` apply */
+  proxyTo: URL | undefined;
   /** chosen anew for each request */
   faults: (request: SeenRequest) => readonly Fault[] = () => [];
   readonly #etags = new WeakMap<Buffer, string>();
@@ -111,6 +113,10 @@ export class FaultServer {
     const redirect = get('redirect');
     if (redirect !== undefined) {
       response.writeHead(redirect.status ?? 302, { location: redirect.to }).end();
+      return;
+    }
+    if (this.proxyTo !== undefined) {
+      await forward(this.proxyTo, request, response, faults.has('wrong-bytes'));
       return;
     }
     const file = this.files.get(path);
@@ -190,6 +196,22 @@ export class FaultServer {
     // Give what was written to the kernel before the cut.
     else if (end.kind === 'cut') setImmediate(() => response.destroy());
   }
+}
+
+async function forward(to: URL, request: IncomingMessage, response: ServerResponse, alter: boolean): Promise<void> {
+  const { range, 'content-type': type } = request.headers;
+  const answer = await fetch(new URL(request.url ?? '/', to), {
+    method: request.method ?? 'GET',
+    headers: { ...(range === undefined ? {} : { range }), ...(type === undefined ? {} : { 'content-type': type }) },
+    body: request.method === 'POST' ? Buffer.concat(await request.toArray()) : null,
+  });
+  const body = Buffer.from(await answer.arrayBuffer());
+  if (alter) body[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
+  for (const name of ['content-type', 'content-range', 'etag']) {
+    const value = answer.headers.get(name);
+    if (value !== null) response.setHeader(name, value);
+  }
+  response.writeHead(answer.status).end(body);
 }
 
 function once(response: ServerResponse, event: string): Promise<void> {
