@@ -12,6 +12,7 @@ import type { Clock } from '../core/clock.ts';
 import type {
   DispatcherApi,
   MergeApi,
+  MergedFile,
   MergeJob,
   RangeUpdate,
   TaskFile,
@@ -342,6 +343,16 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   unfinishedOutputs(request: Parameters<MergeApi['unfinishedOutputs']>[0]): IterableIterator<MergeJob> {
     return this.#core.task(request.taskID).merge.unfinished();
+  }
+
+  /** Files at the aggregation point that are recorded and not merged: all others there are nobody's. */
+  unmergedFiles(taskID: number): ReadonlySet<string> {
+    return new Set(this.#core.task(taskID).outputLog.files());
+  }
+
+  /** Merged files of outputs that were completed so far, in no order. */
+  completedFiles(taskID: number): IterableIterator<MergedFile> {
+    return this.#core.task(taskID).merge.completedFiles();
   }
 
   // --- end of life ---------------------------------------------------------------------------------------------------

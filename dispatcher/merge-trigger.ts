@@ -215,6 +215,15 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     return this.#outputs.values();
   }
 
+  /** Files of outputs that were completed, waiting for an amendment or not, in no order. */
+  *completedFiles(): IterableIterator<MergedFile> {
+    for (const { files } of this.#outputs.values()) yield* files ?? [];
+    for (const { key, value } of this.#store.entries(['complete', this.#table.taskID])) {
+      const outputIndex = Number((key as readonly unknown[])[2]);
+      if (!this.#outputs.has(outputIndex)) yield* unpackOutputState(outputIndex, value).files ?? [];
+    }
+  }
+
   /** The range is in a stretch that is being merged: its outcome is settled by that. */
   isOffered(rangeIndex: number): boolean {
     const offered = this.#outputs.get(this.#table.plan.outputOf(rangeIndex))?.offered;

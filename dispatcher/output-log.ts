@@ -96,6 +96,11 @@ export class OutputLog implements WriteSource {
     return this.#ranges.keys();
   }
 
+  /** Files of all ranges, in no order; shared ones once for each range. */
+  *files(): IterableIterator<string> {
+    for (const { outputs } of this.#ranges.values()) for (const { file } of outputs) yield file;
+  }
+
   drop(rangeIndex: number): void {
     const logged = this.#ranges.get(rangeIndex);
     if (logged === undefined) return;
