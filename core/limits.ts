@@ -80,6 +80,10 @@ export const PAYLOAD_HOOK_TIMEOUT_MS_DEFAULT = 15 * 60_000;
 export const PAYLOAD_ABORT_GRACE_MS = 2_000;
 /** Packages left out of one bundle because they cannot be bundled: each costs another build. */
 export const PAYLOAD_EXTERNAL_PACKAGES_MAX = 20;
+/** Bins of one histogram. */
+export const HISTOGRAM_BINS_MAX = 10_000;
+/** Histograms of one stream: their sums are kept in memory while merging, and in the journal. */
+export const HISTOGRAMS_MAX = 1_000;
 /** A value found, as shown in a message. */
 export const SHOWN_VALUE_CHARS_MAX = 80;
 /** The end of what a child process printed, kept for the report of a failure. */

@@ -24,6 +24,8 @@ import type { OutputFormatName } from './formats/event-format.ts';
 
 export type { Random } from '../core/random.ts';
 export type { OutputFormatName } from './formats/event-format.ts';
+export type { GeneratorEvent, GeneratorParticle, LheEvent, LheParticle, Particle } from './formats/generator-event.ts';
+export type { HistogramFill } from './formats/histogram.ts';
 export { PayloadFailure, type PayloadFailureFacts } from './payload-failure.ts';
 
 export interface OutputDeclaration {
@@ -62,8 +64,9 @@ export interface PayloadEvent<Decoded = unknown> {
 
 export interface OutputStream {
   /**
-   * Appends one record. `ndjson`: any JSON value; `gev`: anything msgpack holds; `hepmc3`, `hepmc2`, `lhe`, `bytes`
-   * and `as-input`: a `Uint8Array` (for event listings one event's bytes, from its first line on).
+   * Appends one record. `ndjson`: any JSON value; `gev`: anything msgpack holds; `histogram`: a `HistogramFill`;
+   * `hepmc3`, `hepmc2`, `lhe`, `bytes` and `as-input`: a `Uint8Array` (for event listings one event's bytes, from its
+   * first line on).
    */
   write(value: unknown): void;
   /** Run numbers for which `value` holds (both ends included); united by the merge. */

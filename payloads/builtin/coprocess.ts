@@ -109,7 +109,7 @@ function writeStream(
     return;
   }
   // A record of a format of bytes comes as text or in one of the other ways bytes are carried.
-  const takesValues = format === 'ndjson' || format === 'gev';
+  const takesValues = format === 'ndjson' || format === 'gev' || format === 'histogram';
   for (const record of written as readonly unknown[]) {
     if (takesValues) output.write(record);
     else if (typeof record === 'string') output.write(Buffer.from(record));

@@ -12,7 +12,7 @@ const SHOWN_CHARS = 60;
 /**
  * - `bytes`: one record
  * - `ndjson`: one record a line, kept as it is written
- * - `gev`: one record a line, the JSON value of the line
+ * - `gev`, `histogram`: one record a line, the JSON value of the line
  * - event listings: one record an event; the bytes of one event, or a whole file with its header
  *
  * Blank lines and empty output are no records.
@@ -26,7 +26,7 @@ export function cutRecords(written: Uint8Array, format: OutputFormatName): reado
   if (format === 'bytes') return [written];
   if (format === 'ndjson') return cutLines(written);
   // A container of our own, or one record of it, has bytes that no text has.
-  if (format === 'gev' && !written.includes(0)) return cutLines(written).map(parseLine);
+  if (format === 'histogram' || (format === 'gev' && !written.includes(0))) return cutLines(written).map(parseLine);
   return cutEvents(written, format);
 }
 

@@ -46,7 +46,7 @@ export interface InputFormat {
 
 // --- writing ---------------------------------------------------------------------------------------------------------
 
-export const OUTPUT_FORMAT_NAMES = ['ndjson', 'gev', 'hepmc3', 'hepmc2', 'lhe', 'bytes'] as const;
+export const OUTPUT_FORMAT_NAMES = ['ndjson', 'gev', 'hepmc3', 'hepmc2', 'lhe', 'histogram', 'bytes'] as const;
 export type OutputFormatName = (typeof OUTPUT_FORMAT_NAMES)[number];
 
 /** What stands around the records of one single-event file. Known before the first record is written. */

@@ -7,6 +7,7 @@ import { gevInput } from './gev.ts';
 import { gevOutput } from './gev-output.ts';
 import { hepmc2Input } from './hepmc2.ts';
 import { hepmc3Input } from './hepmc3.ts';
+import { histogramOutput } from './histogram-output.ts';
 import { lheInput } from './lhe.ts';
 import { hepmc2Output, hepmc3Output, lheOutput } from './listing-output.ts';
 import { ndjsonInput } from './ndjson.ts';
@@ -36,6 +37,7 @@ const OUTPUT_FORMATS: Readonly<Record<OutputFormatName, OutputFormat>> = {
   hepmc3: hepmc3Output,
   hepmc2: hepmc2Output,
   lhe: lheOutput,
+  histogram: histogramOutput,
   bytes: bytesOutput,
 };
 

@@ -1,7 +1,8 @@
 /** Takes a merged file apart again, in bounded memory: runs of whole records under one header. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import type { FormatName } from '../../core/file-index.ts';
 import { MERGE_BUFFER_BYTES } from '../../core/limits.ts';
-import type { OutputFormat, SplitOutput } from '../../payloads/formats/event-format.ts';
+import type { OutputFormat, OutputFormatName, SplitOutput } from '../../payloads/formats/event-format.ts';
 import { inputFormat } from '../../payloads/formats/registry.ts';
 
 /** Half-open byte range of a record, and the header in force for it. */
@@ -41,7 +42,7 @@ export function* readMergedRuns(path: string, format: OutputFormat, cuts: readon
       info = undefined;
       return { offsetBytes, part };
     };
-    const records = format.name === 'bytes' ? piecesBetween(size, cuts) : placedRecords(fd, format.name);
+    const records = format.name === 'bytes' ? piecesBetween(size, cuts) : placedRecords(fd, recordsAs(format.name));
     for (const { offsetBytes, lengthBytes, header } of records) {
       const passed = nextCut;
       while ((cuts[nextCut] ?? Number.POSITIVE_INFINITY) <= offsetBytes) nextCut += 1;
@@ -61,8 +62,13 @@ export function* readMergedRuns(path: string, format: OutputFormat, cuts: readon
   }
 }
 
+/** Histograms are lines of JSON. */
+function recordsAs(format: Exclude<OutputFormatName, 'bytes'>): FormatName {
+  return format === 'histogram' ? 'ndjson' : format;
+}
+
 /** A merged file is an input file of its format: its own indexer finds the records. */
-function* placedRecords(fd: number, format: Parameters<typeof inputFormat>[0]): Generator<PlacedRecord> {
+function* placedRecords(fd: number, format: FormatName): Generator<PlacedRecord> {
   let placed: PlacedRecord[] = [];
   let header: Uint8Array | undefined;
   const indexer = inputFormat(format).createIndexer({

@@ -2,7 +2,8 @@
  * Bundles a payload and everything it imports into one module, so that workers need no loader and the payload has an
  * identity: the hash of the bundle, which does not depend on where the project lies.
  *
- * - `granule/payload` is always this granule's own; `zod` is too where the payload's project has none.
+ * - `granule/payload` and `granule/histogram` are always this granule's own; `zod` is too where the payload's project has
+ *   none, and stays outside of the bundle then.
  * - `import.meta.url`, `__dirname` and the like keep the values they have in the source, so that files beside it are found.
  * - A package that cannot be bundled (native code) stays outside and is loaded from where the payload would find it.
  *

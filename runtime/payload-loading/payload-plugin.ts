@@ -65,10 +65,10 @@ export function payloadPlugin(folder: string, outside: OutsideModules): Plugin {
     name: 'granule-payload',
     setup(build) {
       build.initialOptions.define = DEFINES;
-      build.onResolve({ filter: /^granule(\/payload)?$/ }, ({ path }) =>
-        path === 'granule/payload'
-          ? { path: ownModule('../../payloads/payload.ts'), sideEffects: false }
-          : leaveOutside(outside, 'granule', pathToFileURL(ownModule('../index.ts')).href),
+      build.onResolve({ filter: /^granule(\/(payload|histogram))?$/ }, ({ path }) =>
+        path === 'granule'
+          ? leaveOutside(outside, 'granule', pathToFileURL(ownModule('../index.ts')).href)
+          : { path: ownModule(`../../payloads/${path.slice('granule/'.length)}.ts`), sideEffects: false },
       );
       // Finds its binary through the stack of its caller, which a bundle hides.
       build.onResolve({ filter: /^bindings$/ }, () => ({
@@ -110,8 +110,7 @@ async function resolvePackage(
   if (!/^zod($|\/)/.test(path)) return undefined;
   const found = await build.resolve(path, { kind, importer, resolveDir, pluginData: RESOLVING });
   if (found.errors.length === 0) return { path: found.path, sideEffects: found.sideEffects };
-  const own = await build.resolve(path, { kind, importer, resolveDir: OWN_FOLDER, pluginData: RESOLVING });
-  return own.errors.length === 0 ? { path: own.path, sideEffects: own.sideEffects } : undefined;
+  return resolveOutside(build, { ...args, resolveDir: OWN_FOLDER }, outside);
 }
 
 /** Finds the module as the importing file would; it is loaded by its absolute place. */
