@@ -247,7 +247,9 @@ export const REMOTE_FILES_OPEN_MAX = 64;
 /** A cached piece's time of last use is renewed no more often than this. */
 export const CACHE_TOUCH_INTERVAL_MS = 60_000;
 /** Event server: bytes read and sent at once. */
-export const SERVED_CHUNK_BYTES = 1 * MiB;
+export const SERVED_CHUNK_BYTES = 512 * KiB;
+/** Event server: buffers of that size kept for the next answers. */
+export const SERVED_BUFFERS_KEPT = 32;
 /** Event server: ranges in one request; more, and the whole file is sent. */
 export const SERVED_RANGES_MAX = 256;
 /** Event server: events looked up at once while streaming. */

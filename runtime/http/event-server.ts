@@ -17,7 +17,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
-import { ERROR_TABLE, GranuleError, isGranuleError, serialiseError } from '../../core/errors.ts';
+import { describeThrown, ERROR_TABLE, GranuleError, isGranuleError, serialiseError } from '../../core/errors.ts';
 import { clipSelection, countSelected, parseEventSelection } from '../../core/event-selection.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
@@ -87,7 +87,15 @@ export function buildEventServer(options: EventServerOptions): FastifyInstance {
   app.route({
     method: ['GET', 'HEAD'],
     url: EVENT_SERVER_ROUTES.content(':guid'),
-    handler: (request: FileRequest, reply) => serveContent(files, files.require(request.params.guid), request, reply),
+    handler: (request: FileRequest, reply) => {
+      const file = files.require(request.params.guid);
+      return serveContent(files, file, request, reply).catch((error: unknown) => {
+        if (!reply.raw.headersSent) throw error;
+        // The client sees a connection cut short of its length; here is why.
+        options.log.warn({ path: file.path, reason: describeThrown(error).message }, 'content cut off');
+        return reply;
+      });
+    },
   });
   return app;
 }

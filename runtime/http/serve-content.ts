@@ -1,12 +1,12 @@
 /** `GET …/content`: a file's bytes as they lie, whole or by ranges (RFC 9110, section 14), several in one answer. */
 import { randomBytes } from 'node:crypto';
+import type { OutgoingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SERVED_CHUNK_BYTES, SERVED_RANGES_MAX } from '../../core/limits.ts';
-import { type ByteRange, type ByteSource, endOf } from '../remote/byte-source.ts';
+import { type ByteRange, endOf } from '../remote/byte-source.ts';
+import { type Segment, sendSegments } from './send-segments.ts';
 import type { ServedFile, ServedFiles } from './served-files.ts';
-
-const never = new AbortController().signal;
 
 export async function serveContent(
   files: ServedFiles,
@@ -22,61 +22,53 @@ export async function serveContent(
   const ifRange = request.headers['if-range'];
   const header = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
   const ranges = header === undefined ? undefined : tryRanges(header, sizeBytes);
-  if (ranges === undefined) {
-    reply.header('content-length', sizeBytes).type('application/octet-stream');
-    if (request.method === 'HEAD') return reply.send();
-    return sendRange(files, file, { offsetBytes: 0, lengthBytes: sizeBytes }, reply);
-  }
-  const [only] = ranges;
+  reply.type('application/octet-stream');
+  if (ranges === undefined) return send(files, file, [{ offsetBytes: 0, lengthBytes: sizeBytes }], reply);
+  const [only, second] = ranges;
   if (only === undefined) return reply.code(416).header('content-range', `bytes */${sizeBytes}`).send();
   reply.code(206);
-  if (ranges.length > 1) return sendMultipart(files, file, ranges, reply);
-  reply.header('content-range', `bytes ${only.offsetBytes}-${endOf(only) - 1}/${sizeBytes}`);
-  reply.header('content-length', only.lengthBytes).type('application/octet-stream');
-  return sendRange(files, file, only, reply);
+  if (second === undefined) {
+    reply.header('content-range', contentRange(only, sizeBytes));
+    return send(files, file, [only], reply);
+  }
+  const boundary = randomBytes(12).toString('hex');
+  reply.type(`multipart/byteranges; boundary=${boundary}`);
+  return send(files, file, multipartSegments(ranges, sizeBytes, boundary), reply);
 }
 
-/** A short range is read and sent in one go; a long one is streamed. */
-async function sendRange(
+function multipartSegments(ranges: readonly ByteRange[], sizeBytes: number, boundary: string): Segment[] {
+  const segments: Segment[] = [];
+  for (const range of ranges) {
+    const head = `\r\n--${boundary}\r\nContent-Range: ${contentRange(range, sizeBytes)}\r\n\r\n`;
+    segments.push(Buffer.from(head, 'latin1'), range);
+  }
+  segments.push(Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1'));
+  return segments;
+}
+
+function contentRange(range: ByteRange, sizeBytes: number): string {
+  return `bytes ${range.offsetBytes}-${endOf(range) - 1}/${sizeBytes}`;
+}
+
+/** Past fastify: its streams would copy, and allocate for each chunk. */
+async function send(
   files: ServedFiles,
   file: ServedFile,
-  range: ByteRange,
+  segments: readonly Segment[],
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  if (range.lengthBytes <= SERVED_CHUNK_BYTES) {
-    return reply.send(await files.use(file, (source) => source.read(range, never)));
-  }
-  return reply.send(toStream(files.stream(file, (source) => chunksOf(source, range))));
-}
-
-async function* chunksOf(source: ByteSource, range: ByteRange): AsyncGenerator<Uint8Array> {
-  for (let at = range.offsetBytes; at < endOf(range); at += SERVED_CHUNK_BYTES) {
-    yield await source.read({ offsetBytes: at, lengthBytes: Math.min(SERVED_CHUNK_BYTES, endOf(range) - at) }, never);
-  }
-}
-
-function sendMultipart(
-  files: ServedFiles,
-  file: ServedFile,
-  ranges: readonly ByteRange[],
-  reply: FastifyReply,
-): FastifyReply {
-  const boundary = randomBytes(12).toString('hex');
-  const heads = ranges.map((range, index) => {
-    const contentRange = `bytes ${range.offsetBytes}-${endOf(range) - 1}/${file.record.sizeBytes}`;
-    return Buffer.from(`${index === 0 ? '' : '\r\n'}--${boundary}\r\nContent-Range: ${contentRange}\r\n\r\n`);
+  return files.use(file, async (source) => {
+    const lengthBytes = segments.reduce(
+      (sum, part) => sum + (part instanceof Uint8Array ? part.length : part.lengthBytes),
+      0,
+    );
+    reply.header('content-length', lengthBytes);
+    reply.hijack();
+    reply.raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
+    if (reply.request.method === 'HEAD') reply.raw.end();
+    else await sendSegments(reply.raw, (target, offsetBytes) => source.readInto(target, offsetBytes), segments);
+    return reply;
   });
-  const tail = Buffer.from(`\r\n--${boundary}--\r\n`);
-  const bodyBytes = ranges.reduce((sum, range, index) => sum + range.lengthBytes + (heads[index]?.length ?? 0), 0);
-  reply.type(`multipart/byteranges; boundary=${boundary}`).header('content-length', bodyBytes + tail.length);
-  const parts = files.stream(file, async function* parts(source) {
-    for (const [index, range] of ranges.entries()) {
-      yield heads[index] ?? tail;
-      yield* chunksOf(source, range);
-    }
-    yield tail;
-  });
-  return reply.send(toStream(parts));
 }
 
 export function toStream(chunks: AsyncIterable<Uint8Array>): Readable {

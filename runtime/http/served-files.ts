@@ -57,7 +57,7 @@ export class ServedFiles {
   }
 
   /** Lends the file's bytes as they lie. Throws `INPUT_CHANGED` when it is not the file that was indexed. */
-  async use<Result>(file: ServedFile, action: (source: ByteSource) => Promise<Result>): Promise<Result> {
+  async use<Result>(file: ServedFile, action: (source: LocalSource) => Promise<Result>): Promise<Result> {
     const open = await this.#acquire(file);
     try {
       return await action(await open.source);

@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { describeThrown, GranuleError } from '../../core/errors.ts';
 import { LOCAL_READ_BYTES } from '../../core/limits.ts';
-import { type ByteRange, type ByteSource, endOf, type SourceIdentity } from './byte-source.ts';
+import type { ByteRange, ByteSource, SourceIdentity } from './byte-source.ts';
 import { coalesce } from './range-plan.ts';
 
 interface OpenFile {
@@ -50,6 +50,22 @@ export class LocalSource implements ByteSource {
     }
   }
 
+  /** Fills `target`, which stays the caller's, with the bytes from this offset on. */
+  async readInto(target: Uint8Array, offsetBytes: number): Promise<void> {
+    const { handle } = await this.#open();
+    for (let filled = 0; filled < target.length; ) {
+      const { bytesRead } = await handle.read(target, filled, target.length - filled, offsetBytes + filled);
+      if (bytesRead === 0) {
+        throw new GranuleError(
+          'SOURCE_CORRUPT',
+          `${this.place} ends at byte ${offsetBytes + filled}, but bytes up to ${offsetBytes + target.length - 1} are wanted`,
+          { details: { place: this.place, offsetBytes: offsetBytes + filled } },
+        );
+      }
+      filled += bytesRead;
+    }
+  }
+
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
@@ -77,20 +93,8 @@ export class LocalSource implements ByteSource {
   }
 
   async #readSpan(range: ByteRange): Promise<Uint8Array> {
-    const { handle } = await this.#open();
     const bytes = Buffer.allocUnsafeSlow(range.lengthBytes);
-    let filled = 0;
-    while (filled < bytes.length) {
-      const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, range.offsetBytes + filled);
-      if (bytesRead === 0) {
-        throw new GranuleError(
-          'SOURCE_CORRUPT',
-          `${this.place} ends at byte ${range.offsetBytes + filled}, but bytes up to ${endOf(range) - 1} are wanted`,
-          { details: { place: this.place, offsetBytes: range.offsetBytes + filled } },
-        );
-      }
-      filled += bytesRead;
-    }
+    await this.readInto(bytes, range.offsetBytes);
     return bytes;
   }
 }
