@@ -9,7 +9,7 @@
 import type { ConsumerIdentity } from '../core/dispatcher-api.ts';
 import { LEASE_CHECKS } from '../core/limits.ts';
 import type { GroupCommit, WriteSource } from './group-commit.ts';
-import { identifyProcess, isThisProcess, livenessOf, type ProcessIdentity, thisHost } from './process-identity.ts';
+import { identifyProcess, livenessOf, type ProcessIdentity, thisHost } from './process-identity.ts';
 import { packRecord, unpackRecord } from './record-codec.ts';
 import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
 
@@ -42,8 +42,9 @@ export interface Consumer {
 interface ConsumerRecord {
   readonly identity: ConsumerIdentity;
   readonly process: ProcessIdentity | undefined;
+  readonly inProcess: boolean;
   readonly expired: boolean;
-  readonly jobs: readonly (readonly [jobID: number, taskID: number, eventsHandedOut: number])[];
+  readonly jobs: readonly (readonly [jobID: number, taskID: number, eventsHandedOut: number, stopped: boolean])[];
 }
 
 export class ConsumerBook implements WriteSource {
@@ -69,27 +70,27 @@ export class ConsumerBook implements WriteSource {
   }
 
   /**
-   * Reads the consumers of the dispatcher before this one. Those of this host that are dead died with it (or before it,
-   * which makes no difference to them) and come back as `orphaned`; the others get a fresh lease.
+   * Reads the consumers of the dispatcher before this one. Those that lived in its process died with it, and so did, for
+   * all that is known, those of this host that are dead: they come back as `orphaned`. The others get a fresh lease.
    */
   load(store: TableStore, monotonicMs: number): void {
     for (const { key, value } of store.entries(['consumer'])) {
       const serial = Number((key as readonly unknown[])[1]);
       const record = unpackRecord<ConsumerRecord>(value);
-      const gone = record.process !== undefined && livenessOf(record.process) === 'dead';
+      const gone = record.inProcess || (record.process !== undefined && livenessOf(record.process) === 'dead');
       const consumer: Consumer = {
         serial,
         identity: record.identity,
         process: record.process,
-        inProcess: record.process !== undefined && isThisProcess(record.process),
+        inProcess: false,
         jobs: new Map(),
         state: record.expired ? 'expired' : gone ? 'orphaned' : 'active',
         leaseEndsMs: monotonicMs + this.#leaseMs,
       };
       this.#nextSerial = Math.max(this.#nextSerial, serial + 1);
       this.#bySerial.set(serial, consumer);
-      for (const [jobID, taskID, eventsHandedOut] of record.jobs) {
-        this.#addJob(consumer, jobID, taskID).eventsHandedOut = eventsHandedOut;
+      for (const [jobID, taskID, eventsHandedOut, stopped] of record.jobs) {
+        Object.assign(this.#addJob(consumer, jobID, taskID), { eventsHandedOut, stopped });
       }
       if (consumer.state === 'active') {
         this.#byID.set(record.identity.consumerID, consumer);
@@ -139,6 +140,15 @@ export class ConsumerBook implements WriteSource {
     const job = this.#addJob(consumer, jobID, taskID);
     this.noteChange(consumer);
     return job;
+  }
+
+  /** The task was cancelled or deleted: whoever works on it is told at its next heartbeat. */
+  stopJobsOf(taskID: number): void {
+    for (const job of this.#jobs.values()) {
+      if (job.taskID !== taskID || job.stopped) continue;
+      job.stopped = true;
+      this.noteChange(job.consumer);
+    }
   }
 
   closeJob(job: HeldJob): void {
@@ -239,8 +249,9 @@ function packConsumer(consumer: Consumer): Uint8Array {
   const record: ConsumerRecord = {
     identity: consumer.identity,
     process: consumer.process,
+    inProcess: consumer.inProcess,
     expired: consumer.state === 'expired',
-    jobs: [...consumer.jobs.values()].map((job) => [job.jobID, job.taskID, job.eventsHandedOut] as const),
+    jobs: [...consumer.jobs.values()].map((job) => [job.jobID, job.taskID, job.eventsHandedOut, job.stopped] as const),
   };
   return packRecord(record);
 }

@@ -29,6 +29,7 @@ import type { CostHints } from './hand-out.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { LmdbTableStore } from './lmdb-table-store.ts';
 import type { PayloadEpoch } from './payload-epochs.ts';
+import { type RangeReport, reportRange } from './range-report.ts';
 import { type AdoptableRange, Recovery, type RecoverySummary } from './recovery.ts';
 import { StoreLock } from './store-lock.ts';
 import { checkSchema } from './store-schema.ts';
@@ -254,6 +255,17 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   listTasks(): readonly TaskSummary[] {
     return [...this.#core.tasks.values()].map(summarise);
+  }
+
+  /** Ranges as they stand in memory, up to `rangeCount` from `firstRange` on. */
+  describeRanges(taskID: number, firstRange: number, rangeCount: number): readonly RangeReport[] {
+    const { table } = this.#core.task(taskID);
+    const end = Math.min(table.plan.rangeCount, firstRange + rangeCount);
+    const reports: RangeReport[] = [];
+    for (let rangeIndex = firstRange; rangeIndex < end; rangeIndex += 1) {
+      reports.push(reportRange(table.plan, rangeIndex, table.chunkOf(rangeIndex)));
+    }
+    return reports;
   }
 
   /** Files of a task in order, read from the store. */

@@ -80,7 +80,7 @@ export class LeaseDesk implements DispatcherApi {
   }): Promise<readonly LeasedRange[]> {
     this.#beforeHandOut();
     const job = this.#listen(request.consumerID, request.jobID);
-    if (job === undefined) return [];
+    if (job === undefined || job.stopped) return [];
     const task = this.#core.tasks.get(job.taskID);
     if (task === undefined || task.record.cancelled) return [];
     const eventsMax = this.#shareLeft(job);

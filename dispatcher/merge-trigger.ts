@@ -79,13 +79,14 @@ export class MergeTrigger implements WriteSource, MergeWatch {
   }
 
   becameTerminal(rangeIndex: number): void {
-    const output = this.#output(this.#table.plan.outputOf(rangeIndex));
-    if (rangeIndex === output.scannedTo || rangeIndex < output.cursor) this.#offerable(output.outputIndex);
+    const outputIndex = this.#table.plan.outputOf(rangeIndex);
+    const output = this.#outputs.get(outputIndex) ?? this.#begin(outputIndex);
+    if (rangeIndex === output.scannedTo || rangeIndex < output.cursor) this.#offerable(outputIndex);
   }
 
   becameOpen(rangeIndex: number): void {
     const outputIndex = this.#table.plan.outputOf(rangeIndex);
-    const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex);
+    const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex) ?? this.#begin(outputIndex);
     output.failure = undefined;
     if (rangeIndex < output.cursor) output.reopened = new Set(output.reopened).add(rangeIndex);
     else output.scannedTo = Math.min(output.scannedTo, rangeIndex);
@@ -176,6 +177,7 @@ export class MergeTrigger implements WriteSource, MergeWatch {
   /** What was merged of an output is gone: all of it is to be made again. Returns the ranges that it concerns. */
   reset(outputIndex: number): readonly number[] {
     const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex);
+    if (output === undefined) return [];
     const { firstRange } = this.#table.plan.outputSpan(outputIndex);
     const mergedEnd = output.cursor;
     output.cursor = firstRange;
@@ -249,19 +251,17 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     this.#candidates.delete(outputIndex);
   }
 
-  #output(outputIndex: number): OutputState {
-    let output = this.#outputs.get(outputIndex);
-    if (output === undefined) {
-      output = newOutput(outputIndex, this.#table.plan.outputSpan(outputIndex));
-      this.#outputs.set(outputIndex, output);
-      this.#note(output);
-    }
+  #begin(outputIndex: number): OutputState {
+    const output = newOutput(outputIndex, this.#table.plan.outputSpan(outputIndex));
+    this.#outputs.set(outputIndex, output);
+    this.#note(output);
     return output;
   }
 
-  #reload(outputIndex: number): OutputState {
+  /** A complete output, which is in the store only; undefined for one that has not begun. */
+  #reload(outputIndex: number): OutputState | undefined {
     const bytes = this.#store.get(STORE_KEYS.completeOutput(this.#table.taskID, outputIndex));
-    if (bytes === undefined) return this.#output(outputIndex);
+    if (bytes === undefined) return undefined;
     const output = unpackOutputState(outputIndex, bytes);
     this.#outputs.set(outputIndex, output);
     return output;

@@ -10,16 +10,11 @@ import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
 /** Ranges whose records are one entry of the store: about a page. */
 const RANGES_PER_ENTRY = 48;
 
-type PackedRecord = readonly [
-  stream: string,
-  file: string,
-  offsetBytes: number,
-  lengthBytes: number,
-  crc32: number,
-  recordCount: number,
-  headerBytes?: number,
-];
-type PackedRange = readonly [rangeIndex: number, attemptNr: number, records: readonly PackedRecord[]];
+/**
+ * An entry is one flat array, since this is the most that is written: for each range its index, attempt and number of
+ * records, then for each record stream, file, offset, length, CRC-32, record count and header length (-1 for none).
+ */
+type PackedEntry = (string | number)[];
 
 interface LoggedRange {
   readonly attemptNr: number;
@@ -120,21 +115,24 @@ export class OutputLog implements WriteSource {
   collectWrites(write: (key: StoreKey, value: Uint8Array | undefined) => void): void {
     for (const serial of this.#emptied) write(STORE_KEYS.outputs(this.#taskID, serial), undefined);
     this.#emptied.length = 0;
-    let entry: PackedRange[] = [];
+    let entry: PackedEntry = [];
+    let rangeCount = 0;
     const close = (): void => {
-      if (entry.length === 0) return;
-      this.#needed.set(this.#nextSerial, entry.length);
+      if (rangeCount === 0) return;
+      this.#needed.set(this.#nextSerial, rangeCount);
       write(STORE_KEYS.outputs(this.#taskID, this.#nextSerial), packRecord(entry));
       this.#nextSerial += 1;
       entry = [];
+      rangeCount = 0;
     };
     for (const rangeIndex of this.#fresh) {
       const logged = this.#ranges.get(rangeIndex);
       // Dropped, or logged twice, before it was ever written.
       if (logged === undefined || logged.serial !== 0) continue;
       logged.serial = this.#nextSerial;
-      entry.push([rangeIndex, logged.attemptNr, logged.outputs.map(packOutput)]);
-      if (entry.length === RANGES_PER_ENTRY) close();
+      packOutputs(entry, rangeIndex, logged);
+      rangeCount += 1;
+      if (rangeCount === RANGES_PER_ENTRY) close();
     }
     close();
     this.#fresh = [];
@@ -158,21 +156,34 @@ export function* readOutputs(store: TableStore, taskID: number): Iterable<Stored
   for (const { value } of store.entries(['outputs', taskID])) yield* unpackEntry(value);
 }
 
-function* unpackEntry(bytes: Uint8Array): Iterable<StoredOutputs> {
-  for (const [rangeIndex, attemptNr, records] of unpackRecord<readonly PackedRange[]>(bytes)) {
-    yield { rangeIndex, attemptNr, outputs: records.map(unpackOutput) };
+function packOutputs(entry: PackedEntry, rangeIndex: number, { attemptNr, outputs }: LoggedRange): void {
+  entry.push(rangeIndex, attemptNr, outputs.length);
+  for (const { stream, file, offsetBytes, lengthBytes, crc32, recordCount, headerBytes } of outputs) {
+    entry.push(stream, file, offsetBytes, lengthBytes, crc32, recordCount, headerBytes ?? -1);
   }
 }
 
-function packOutput(output: OutputRecord): PackedRecord {
-  const { stream, file, offsetBytes, lengthBytes, crc32, recordCount, headerBytes } = output;
-  return headerBytes === undefined
-    ? [stream, file, offsetBytes, lengthBytes, crc32, recordCount]
-    : [stream, file, offsetBytes, lengthBytes, crc32, recordCount, headerBytes];
-}
-
-function unpackOutput(packed: PackedRecord): OutputRecord {
-  const [stream, file, offsetBytes, lengthBytes, crc32, recordCount, headerBytes] = packed;
-  const output = { stream, file, offsetBytes, lengthBytes, crc32, recordCount };
-  return headerBytes === undefined ? output : { ...output, headerBytes };
+function* unpackEntry(bytes: Uint8Array): Iterable<StoredOutputs> {
+  const entry = unpackRecord<PackedEntry>(bytes);
+  let place = 0;
+  const text = (): string => entry[place++] as string;
+  const number = (): number => entry[place++] as number;
+  while (place < entry.length) {
+    const rangeIndex = number();
+    const attemptNr = number();
+    const outputs: OutputRecord[] = [];
+    for (let left = number(); left > 0; left -= 1) {
+      const output = {
+        stream: text(),
+        file: text(),
+        offsetBytes: number(),
+        lengthBytes: number(),
+        crc32: number(),
+        recordCount: number(),
+      };
+      const headerBytes = number();
+      outputs.push(headerBytes < 0 ? output : { ...output, headerBytes });
+    }
+    yield { rangeIndex, attemptNr, outputs };
+  }
 }

@@ -65,7 +65,3 @@ export function livenessOf(identity: ProcessIdentity): 'alive' | 'dead' | 'unkno
   const startTicks = startTicksOf(identity.pid);
   return startTicks !== undefined && startTicks === identity.startTicks ? 'alive' : 'dead';
 }
-
-export function isThisProcess(identity: ProcessIdentity): boolean {
-  return identity.pid === process.pid && livenessOf(identity) === 'alive';
-}

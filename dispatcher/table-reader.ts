@@ -12,7 +12,6 @@ import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import type { CountsPerState, RangeState } from '../core/states.ts';
 import type { Chunk } from './chunk.ts';
 import { decodeChunk } from './chunk-codec.ts';
-import { lengthOfCode } from './execution-length.ts';
 import { type RecordedFailure, readFailure } from './failure-log.ts';
 import { LmdbTableStore } from './lmdb-table-store.ts';
 import { readOutputs } from './output-log.ts';
@@ -20,8 +19,9 @@ import { unpackOutputState } from './output-state.ts';
 import { type PayloadEpoch, readEpochs } from './payload-epochs.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { RangePlan } from './range-plan.ts';
+import { type RangeReport, reportRange } from './range-report.ts';
 import { countsByName } from './range-table.ts';
-import { attemptOf, failuresOf, isFinished, isHeld, lossesOf, SUBMITTED, stateNameOf } from './range-word.ts';
+import { attemptOf, isFinished, SUBMITTED, stateNameOf } from './range-word.ts';
 import { unpackRecord } from './record-codec.ts';
 import { lockHolder } from './store-lock.ts';
 import { readSchema, refuseOther } from './store-schema.ts';
@@ -37,20 +37,7 @@ export interface TaskStatus {
   readonly totals: Readonly<TaskTotals>;
 }
 
-export interface RangeReport {
-  readonly rangeIndex: number;
-  readonly fileIndex: number;
-  readonly startEvent: number;
-  readonly lastEvent: number;
-  readonly state: RangeState;
-  /** hand-outs so far */
-  readonly attemptNr: number;
-  readonly failures: number;
-  readonly losses: number;
-  /** job that holds it */
-  readonly jobID?: number;
-  /** of its last execution, within 5 % */
-  readonly wallMs?: number;
+export interface RangeHistory extends RangeReport {
   /** why it failed last, while it is not finished */
   readonly failure?: RecordedFailure;
 }
@@ -104,11 +91,11 @@ export class TableReader {
     readonly states?: readonly RangeState[];
     readonly fromRange?: number;
     readonly limit: number;
-  }): { readonly ranges: readonly RangeReport[]; readonly next: number | undefined } {
+  }): { readonly ranges: readonly RangeHistory[]; readonly next: number | undefined } {
     this.#store.refresh();
     const plan = this.#plan(options.taskID);
     const wanted = options.states === undefined ? undefined : new Set(options.states);
-    const ranges: RangeReport[] = [];
+    const ranges: RangeHistory[] = [];
     let rangeIndex = options.fromRange ?? 0;
     while (rangeIndex < plan.rangeCount) {
       const chunk = this.#chunk(options.taskID, Math.floor(rangeIndex / RANGES_PER_CHUNK));
@@ -132,7 +119,7 @@ export class TableReader {
     taskID: number,
     fileIndex: number,
     position: number,
-  ): RangeReport & { readonly outputs: readonly OutputRecord[] } {
+  ): RangeHistory & { readonly outputs: readonly OutputRecord[] } {
     this.#store.refresh();
     const plan = this.#plan(taskID);
     const rangeIndex = plan.rangeAt(fileIndex, position);
@@ -226,23 +213,11 @@ export class TableReader {
     return bytes === undefined ? undefined : decodeChunk(index, bytes);
   }
 
-  #report(taskID: number, rangeIndex: number, chunk: Chunk | undefined): RangeReport {
-    const offset = rangeIndex % RANGES_PER_CHUNK;
-    const word = chunk?.wordAt(offset) ?? SUBMITTED;
-    const wallMs = lengthOfCode(chunk?.lengths[offset] ?? 0);
-    const mayHaveFailed = attemptOf(word) > 0 && !isFinished(word);
+  #report(taskID: number, rangeIndex: number, chunk: Chunk | undefined): RangeHistory {
+    const report = reportRange(this.#plan(taskID), rangeIndex, chunk);
+    const mayHaveFailed = report.attemptNr > 0 && report.state !== 'finished' && report.state !== 'merged';
     const failure = mayHaveFailed ? readFailure(this.#store, taskID, rangeIndex) : undefined;
-    return {
-      rangeIndex,
-      ...this.#plan(taskID).locate(rangeIndex),
-      state: stateNameOf(word),
-      attemptNr: attemptOf(word),
-      failures: failuresOf(word),
-      losses: lossesOf(word),
-      ...(chunk !== undefined && isHeld(word) ? { jobID: chunk.ownerAt(offset) } : {}),
-      ...(wallMs === undefined ? {} : { wallMs }),
-      ...(failure === undefined ? {} : { failure }),
-    };
+    return failure === undefined ? report : { ...report, failure };
   }
 
   #outputsOf(taskID: number, rangeIndex: number, attemptNr: number): readonly OutputRecord[] {

@@ -105,7 +105,7 @@ export class TaskDesk {
   async cancelTask(taskID: number): Promise<void> {
     const task = this.#core.task(taskID);
     task.change({ cancelled: true });
-    this.#stopJobs(task);
+    this.#core.consumers.stopJobsOf(taskID);
     const chunkCount = Math.ceil(task.table.plan.rangeCount / RANGES_PER_CHUNK);
     for (let chunk = 0; chunk < chunkCount; chunk += 1) {
       if (!this.#core.tasks.has(taskID) || !task.record.cancelled) return;
@@ -177,7 +177,7 @@ export class TaskDesk {
     const task = this.#core.task(taskID);
     // A death in the middle must not leave half a task: whoever finds the mark goes on.
     task.change({ deleted: true, cancelled: true });
-    this.#stopJobs(task);
+    this.#core.consumers.stopJobsOf(taskID);
     await this.#core.commit.durable();
     this.#core.tasks.delete(taskID);
     this.#core.bell.ring(taskID, 'stopped');
@@ -198,12 +198,6 @@ export class TaskDesk {
     };
     for (const kind of TASK_KEY_KINDS) {
       await removed([...store.entries([kind, taskID])].map(({ key }) => key));
-    }
-  }
-
-  #stopJobs(task: Task): void {
-    for (const consumer of this.#core.consumers.consumers()) {
-      for (const job of consumer.jobs.values()) if (job.taskID === task.taskID) job.stopped = true;
     }
   }
 
