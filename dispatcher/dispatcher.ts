@@ -29,7 +29,7 @@ import type { CostHints } from './hand-out.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { LmdbTableStore } from './lmdb-table-store.ts';
 import type { PayloadEpoch } from './payload-epochs.ts';
-import { type RangeReport, reportRange } from './range-report.ts';
+import { describeRange, type RangeDescription } from './range-description.ts';
 import { type AdoptableRange, Recovery, type RecoverySummary } from './recovery.ts';
 import { StoreLock } from './store-lock.ts';
 import { checkSchema } from './store-schema.ts';
@@ -123,7 +123,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     });
     this.#core.load();
     this.#tasks = new TaskDesk(this.#core);
-    this.#dead = new Recovery(this.#core, this.#lock.recovered);
+    this.#dead = new Recovery(this.#core, this.#lock.deadHolder);
     this.#leases = new LeaseDesk(this.#core, () => this.#dead.releaseRest(this.#leases));
     this.recovery = this.#dead.summary;
     if (drive.timers) {
@@ -258,12 +258,12 @@ export class Dispatcher implements DispatcherApi, MergeApi {
   }
 
   /** Ranges as they stand in memory, up to `rangeCount` from `firstRange` on. */
-  describeRanges(taskID: number, firstRange: number, rangeCount: number): readonly RangeReport[] {
+  describeRanges(taskID: number, firstRange: number, rangeCount: number): readonly RangeDescription[] {
     const { table } = this.#core.task(taskID);
     const end = Math.min(table.plan.rangeCount, firstRange + rangeCount);
-    const reports: RangeReport[] = [];
+    const reports: RangeDescription[] = [];
     for (let rangeIndex = firstRange; rangeIndex < end; rangeIndex += 1) {
-      reports.push(reportRange(table.plan, rangeIndex, table.chunkOf(rangeIndex)));
+      reports.push(describeRange(table.plan, rangeIndex, table.chunkOf(rangeIndex)));
     }
     return reports;
   }

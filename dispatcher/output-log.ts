@@ -86,11 +86,6 @@ export class OutputLog implements WriteSource {
     return this.#ranges.get(rangeIndex)?.outputs ?? NO_OUTPUTS;
   }
 
-  /** Ranges with outputs, in no order. */
-  ranges(): IterableIterator<number> {
-    return this.#ranges.keys();
-  }
-
   /** Files of all ranges, in no order; shared ones once for each range. */
   *files(): IterableIterator<string> {
     for (const { outputs } of this.#ranges.values()) for (const { file } of outputs) yield file;

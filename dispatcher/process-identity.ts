@@ -65,3 +65,8 @@ export function livenessOf(identity: ProcessIdentity): 'alive' | 'dead' | 'unkno
   const startTicks = startTicksOf(identity.pid);
   return startTicks !== undefined && startTicks === identity.startTicks ? 'alive' : 'dead';
 }
+
+/** Its machine has not been restarted since. */
+export function isThisBoot(identity: ProcessIdentity): boolean {
+  return identity.bootID === bootID && bootID !== '';
+}

@@ -8,6 +8,7 @@ import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import type { HeldJob } from './consumers.ts';
 import type { DispatcherCore } from './dispatcher-core.ts';
 import type { LeaseDesk } from './lease-desk.ts';
+import { isThisBoot, type ProcessIdentity } from './process-identity.ts';
 import { attemptOf, isHeld } from './range-word.ts';
 import type { Task } from './task.ts';
 import { RANGE_ACTIONS } from './transitions.ts';
@@ -26,6 +27,8 @@ export interface AdoptableRange {
 export interface RecoverySummary {
   /** the dispatcher before this one did not close the store */
   readonly afterDeath: boolean;
+  /** it died on this boot of this host: what it wrote to files without flushing is there all the same */
+  readonly sameBoot: boolean;
   /** finished or merged already: not done again */
   readonly committed: number;
   /** in flight when the program died */
@@ -38,7 +41,7 @@ export class Recovery {
   /** jobs of consumers that died with the program, by task */
   readonly #deadJobs = new Map<number, HeldJob[]>();
 
-  constructor(core: DispatcherCore, afterDeath: boolean) {
+  constructor(core: DispatcherCore, deadHolder: ProcessIdentity | undefined) {
     this.#core = core;
     for (const consumer of [...core.consumers.consumers()]) {
       if (consumer.state !== 'orphaned') continue;
@@ -53,7 +56,8 @@ export class Recovery {
       committed += table.countOf('finished') + table.countOf('done') + table.countOf('merged');
     }
     const held = [...this.#deadJobs.values()].flat().reduce((sum, job) => sum + job.heldCount, 0);
-    this.summary = { afterDeath, committed, held };
+    const sameBoot = deadHolder === undefined || isThisBoot(deadHolder);
+    this.summary = { afterDeath: deadHolder !== undefined, sameBoot, committed, held };
   }
 
   /** In file order within each job. */

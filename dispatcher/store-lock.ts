@@ -32,8 +32,8 @@ export class StoreLock {
   readonly #clock: Clock;
   readonly #token = randomUUID();
   readonly #holder = identifyProcess(process.pid);
-  /** the holder before this one died without giving the lock back */
-  readonly recovered: boolean;
+  /** the holder before this one, if it died without giving the lock back */
+  readonly deadHolder: ProcessIdentity | undefined;
 
   /** Throws `STORE_BUSY` naming host and pid while somebody else holds it, unless `force`. */
   constructor(store: TableStore, clock: Clock, options: { readonly path: string; readonly force: boolean }) {
@@ -50,7 +50,7 @@ export class StoreLock {
       this.#record(nowMs),
     );
     if (!taken && present !== undefined) throw busy(present, options.path, nowMs);
-    this.recovered = present !== undefined;
+    this.deadHolder = (present as LockRecord | undefined)?.holder;
   }
 
   /**

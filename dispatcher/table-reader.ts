@@ -18,8 +18,8 @@ import { readOutputs } from './output-log.ts';
 import { unpackOutputState } from './output-state.ts';
 import { type PayloadEpoch, readEpochs } from './payload-epochs.ts';
 import type { ProcessIdentity } from './process-identity.ts';
+import { describeRange, type RangeDescription } from './range-description.ts';
 import { RangePlan } from './range-plan.ts';
-import { type RangeReport, reportRange } from './range-report.ts';
 import { countsByName } from './range-table.ts';
 import { attemptOf, isFinished, SUBMITTED, stateNameOf } from './range-word.ts';
 import { unpackRecord } from './record-codec.ts';
@@ -37,7 +37,7 @@ export interface TaskStatus {
   readonly totals: Readonly<TaskTotals>;
 }
 
-export interface RangeHistory extends RangeReport {
+export interface RangeReport extends RangeDescription {
   /** why it failed last, while it is not finished */
   readonly failure?: RecordedFailure;
 }
@@ -91,11 +91,11 @@ export class TableReader {
     readonly states?: readonly RangeState[];
     readonly fromRange?: number;
     readonly limit: number;
-  }): { readonly ranges: readonly RangeHistory[]; readonly next: number | undefined } {
+  }): { readonly ranges: readonly RangeReport[]; readonly next: number | undefined } {
     this.#store.refresh();
     const plan = this.#plan(options.taskID);
     const wanted = options.states === undefined ? undefined : new Set(options.states);
-    const ranges: RangeHistory[] = [];
+    const ranges: RangeReport[] = [];
     let rangeIndex = options.fromRange ?? 0;
     while (rangeIndex < plan.rangeCount) {
       const chunk = this.#chunk(options.taskID, Math.floor(rangeIndex / RANGES_PER_CHUNK));
@@ -119,7 +119,7 @@ export class TableReader {
     taskID: number,
     fileIndex: number,
     position: number,
-  ): RangeHistory & { readonly outputs: readonly OutputRecord[] } {
+  ): RangeReport & { readonly outputs: readonly OutputRecord[] } {
     this.#store.refresh();
     const plan = this.#plan(taskID);
     const rangeIndex = plan.rangeAt(fileIndex, position);
@@ -213,8 +213,8 @@ export class TableReader {
     return bytes === undefined ? undefined : decodeChunk(index, bytes);
   }
 
-  #report(taskID: number, rangeIndex: number, chunk: Chunk | undefined): RangeHistory {
-    const report = reportRange(this.#plan(taskID), rangeIndex, chunk);
+  #report(taskID: number, rangeIndex: number, chunk: Chunk | undefined): RangeReport {
+    const report = describeRange(this.#plan(taskID), rangeIndex, chunk);
     const mayHaveFailed = report.attemptNr > 0 && report.state !== 'finished' && report.state !== 'merged';
     const failure = mayHaveFailed ? readFailure(this.#store, taskID, rangeIndex) : undefined;
     return failure === undefined ? report : { ...report, failure };

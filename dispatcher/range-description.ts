@@ -6,7 +6,7 @@ import { lengthOfCode } from './execution-length.ts';
 import type { RangePlan } from './range-plan.ts';
 import { attemptOf, failuresOf, isHeld, lossesOf, SUBMITTED, stateNameOf } from './range-word.ts';
 
-export interface RangeReport {
+export interface RangeDescription {
   readonly rangeIndex: number;
   readonly fileIndex: number;
   /** 1-based, both ends included */
@@ -24,7 +24,7 @@ export interface RangeReport {
 }
 
 /** @param chunk undefined for one that nobody touched */
-export function reportRange(plan: RangePlan, rangeIndex: number, chunk: Chunk | undefined): RangeReport {
+export function describeRange(plan: RangePlan, rangeIndex: number, chunk: Chunk | undefined): RangeDescription {
   const offset = rangeIndex % RANGES_PER_CHUNK;
   const word = chunk?.wordAt(offset) ?? SUBMITTED;
   const wallMs = lengthOfCode(chunk?.lengths[offset] ?? 0);
