@@ -27,6 +27,12 @@ const RECOUNT_SHARE = 1 / 16;
 /** A temporary file this old belongs to a process that died. */
 const TEMPORARY_LIFE_MS = 3_600_000;
 
+export interface DiskCacheOptions {
+  /** the user's folder, created if need be */
+  readonly folder: string;
+  readonly sizeBytesMax: number;
+}
+
 export class DiskCache implements PieceStore {
   readonly #folder: string;
   readonly #sizeBytesMax: number;
@@ -44,11 +50,7 @@ export class DiskCache implements PieceStore {
   }
 
   /** @throws OUTPUT_UNWRITABLE when the folder cannot be made or written */
-  static async open(options: {
-    readonly folder: string;
-    readonly sizeBytesMax: number;
-    readonly log: Logger;
-  }): Promise<DiskCache> {
+  static async open(options: DiskCacheOptions, log: Logger): Promise<DiskCache> {
     const folder = join(options.folder, LAYOUT);
     try {
       await mkdir(folder, { recursive: true });
@@ -60,7 +62,7 @@ export class DiskCache implements PieceStore {
         cause: error,
       });
     }
-    const cache = new DiskCache(folder, options.sizeBytesMax, options.log);
+    const cache = new DiskCache(folder, options.sizeBytesMax, log);
     await cache.#makeRoom();
     return cache;
   }

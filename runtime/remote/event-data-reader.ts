@@ -10,7 +10,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import { REMOTE_FILES_OPEN_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
-import type { DiskCache } from './disk-cache.ts';
+import type { DiskCacheOptions } from './disk-cache.ts';
 import { type EventData, type EventRequest, Prefetcher, type PrefetchFigures } from './prefetcher.ts';
 import type { RemoteOptions } from './remote-options.ts';
 import { SourceFactory } from './source-factory.ts';
@@ -22,13 +22,12 @@ export interface EventDataFile {
   readonly places: readonly string[];
 }
 
+/** Plain values, so that they can be given to the thread that reads. */
 export interface EventDataReaderOptions {
   readonly remote: RemoteOptions;
   /** most bytes fetched ahead of what was read */
   readonly prefetchBytesMax: number;
-  readonly cache: DiskCache | undefined;
-  readonly log: Logger;
-  readonly clock?: Clock;
+  readonly cache: DiskCacheOptions | undefined;
 }
 
 export class EventDataReader {
@@ -39,13 +38,22 @@ export class EventDataReader {
   readonly #open = new Map<number, ByteSource>();
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(options: EventDataReaderOptions) {
-    const clock = options.clock ?? systemClock;
-    this.#factory = new SourceFactory({ remote: options.remote, cache: options.cache, clock, log: options.log });
+  private constructor(factory: SourceFactory, prefetchBytesMax: number, clock: Clock) {
+    this.#factory = factory;
     this.#prefetcher = new Prefetcher((fileIndex) => this.#sourceOf(fileIndex), {
-      budgetBytes: options.prefetchBytesMax,
+      budgetBytes: prefetchBytesMax,
       clock,
     });
+  }
+
+  /** @throws OUTPUT_UNWRITABLE when the cache folder cannot be written */
+  static async open(
+    options: EventDataReaderOptions,
+    log: Logger,
+    clock: Clock = systemClock,
+  ): Promise<EventDataReader> {
+    const factory = await SourceFactory.open(options, log, clock);
+    return new EventDataReader(factory, options.prefetchBytesMax, clock);
   }
 
   /** Nothing is asked of any server yet. @throws CONFIG_INVALID when the file's places make no sense, at its first use */
@@ -85,6 +93,10 @@ export class EventDataReader {
     await Promise.all([...this.#open.values()].map((source) => source.close()));
     await Promise.all(this.#closing);
     await this.#factory.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   #sourceOf(fileIndex: number): ByteSource {

@@ -4,7 +4,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
-import { contentKey, type DiskCache } from './disk-cache.ts';
+import { contentKey, DiskCache, type DiskCacheOptions } from './disk-cache.ts';
 import { EventServerSource } from './event-server-source.ts';
 import { HttpClient } from './http-client.ts';
 import { HttpSource } from './http-source.ts';
@@ -15,6 +15,12 @@ import type { RemoteOptions } from './remote-options.ts';
 import type { ExpectedFile } from './replica-agreement.ts';
 import { type Replica, ReplicaSet } from './replica-set.ts';
 
+/** Plain values, so that they can be given to a thread. */
+export interface SourceOptions {
+  readonly remote: RemoteOptions;
+  readonly cache: DiskCacheOptions | undefined;
+}
+
 export class SourceFactory {
   readonly client: HttpClient;
   readonly cache: DiskCache | undefined;
@@ -22,17 +28,18 @@ export class SourceFactory {
   readonly #clock: Clock;
   readonly #log: Logger;
 
-  constructor(options: {
-    readonly remote: RemoteOptions;
-    readonly cache: DiskCache | undefined;
-    readonly clock: Clock;
-    readonly log: Logger;
-  }) {
-    this.client = new HttpClient(options.remote, options.clock);
-    this.cache = options.cache;
-    this.#options = options.remote;
-    this.#clock = options.clock;
-    this.#log = options.log;
+  private constructor(remote: RemoteOptions, cache: DiskCache | undefined, log: Logger, clock: Clock) {
+    this.client = new HttpClient(remote, clock);
+    this.cache = cache;
+    this.#options = remote;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /** @throws OUTPUT_UNWRITABLE when the cache folder cannot be written */
+  static async open(options: SourceOptions, log: Logger, clock: Clock): Promise<SourceFactory> {
+    const cache = options.cache === undefined ? undefined : await DiskCache.open(options.cache, log);
+    return new SourceFactory(options.remote, cache, log, clock);
   }
 
   /**

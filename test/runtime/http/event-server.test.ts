@@ -202,7 +202,7 @@ describe('granule as client', () => {
   async function readEvents(place: string, record: ServedFolder['plain'], token?: string): Promise<void> {
     const tokenEnvironment = token === undefined ? {} : { BEARER_TOKEN: token };
     const remote = { ...IMPATIENT, tokenEnvironment };
-    const reader = new EventDataReader({ remote, prefetchBytesMax: 1 << 20, cache: undefined, log: silentLogger });
+    const reader = await EventDataReader.open({ remote, prefetchBytesMax: 1 << 20, cache: undefined }, silentLogger);
     try {
       reader.addFile({ fileIndex: 0, record, places: [place] });
       const { offsets, lengths } = folder.index.lookupSpan(record.guid, 1, 500);

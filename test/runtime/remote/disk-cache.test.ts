@@ -31,7 +31,7 @@ afterEach(async () => {
 });
 
 function openCache(sizeBytesMax = 100 * MiB): Promise<DiskCache> {
-  return DiskCache.open({ folder, sizeBytesMax, log: silentLogger });
+  return DiskCache.open({ folder, sizeBytesMax }, silentLogger);
 }
 
 function cachedSource(cache: DiskCache, key = KEY): CachedSource {

@@ -8,8 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileRecord } from '../../../core/file-index.ts';
 import { guidFromSha256 } from '../../../core/ids.ts';
 import { silentLogger } from '../../../core/log.ts';
-import { DiskCache } from '../../../runtime/remote/disk-cache.ts';
-import { EventDataReader } from '../../../runtime/remote/event-data-reader.ts';
+import { EventDataReader, type EventDataReaderOptions } from '../../../runtime/remote/event-data-reader.ts';
 import type { EventRequest } from '../../../runtime/remote/prefetcher.ts';
 import { FaultServer } from './fault-server.ts';
 import { content, IMPATIENT, never } from './remote-fixtures.ts';
@@ -50,8 +49,9 @@ function recordOf(file: Buffer, compression: FileRecord['compression']): FileRec
   };
 }
 
-function createReader(cache?: DiskCache): EventDataReader {
-  const reader = new EventDataReader({ remote: IMPATIENT, prefetchBytesMax: 4 * MiB, cache, log: silentLogger });
+async function openReader(options: Partial<EventDataReaderOptions> = {}): Promise<EventDataReader> {
+  const all = { remote: IMPATIENT, prefetchBytesMax: 4 * MiB, cache: undefined, ...options };
+  const reader = await EventDataReader.open(all, silentLogger);
   readers.push(reader);
   return reader;
 }
@@ -80,7 +80,7 @@ async function readAll(reader: EventDataReader, requests: readonly EventRequest[
 
 describe('EventDataReader', () => {
   it('reads a remote file in few requests and fetches nothing twice', async () => {
-    const reader = createReader();
+    const reader = await openReader();
     reader.addFile({ fileIndex: 0, record: recordOf(PLAIN, 'none'), places: [server.url('/plain').href] });
     await readAll(reader, eventsOf(0));
     expect(reader.figures.receivedBytes).toBeLessThan(1.05 * PLAIN.length);
@@ -90,7 +90,7 @@ describe('EventDataReader', () => {
   it('inflates remote and local compressed files once, in one pass', async () => {
     const path = join(folder, 'packed.gz');
     await writeFile(path, PACKED);
-    const reader = createReader();
+    const reader = await openReader();
     reader.addFile({ fileIndex: 0, record: recordOf(PACKED, 'gzip'), places: [server.url('/packed.gz').href] });
     reader.addFile({ fileIndex: 1, record: recordOf(PACKED, 'gzip'), places: [path] });
     await readAll(reader, [...eventsOf(0), ...eventsOf(1)]);
@@ -98,14 +98,13 @@ describe('EventDataReader', () => {
   });
 
   it('reads a second time from the cache alone', async () => {
-    const open = (): Promise<DiskCache> => DiskCache.open({ folder, sizeBytesMax: 100 * MiB, log: silentLogger });
     const files = [
       { fileIndex: 0, record: recordOf(PLAIN, 'none'), places: [server.url('/plain').href] },
       { fileIndex: 1, record: recordOf(PACKED, 'gzip'), places: [server.url('/packed.gz').href] },
     ];
     for (const alive of [true, false]) {
       if (!alive) await server.kill();
-      const reader = createReader(await open());
+      const reader = await openReader({ cache: { folder, sizeBytesMax: 100 * MiB } });
       for (const file of files) reader.addFile(file);
       await readAll(reader, [...eventsOf(0), ...eventsOf(1)]);
     }
@@ -114,7 +113,7 @@ describe('EventDataReader', () => {
   it('goes over to the second replica when the first dies half-way', async () => {
     const second = await FaultServer.start({ '/copy': PLAIN });
     try {
-      const reader = createReader();
+      const reader = await openReader();
       const places = [server.url('/plain').href, second.url('/copy').href];
       reader.addFile({ fileIndex: 0, record: recordOf(PLAIN, 'none'), places });
       await readAll(reader, eventsOf(0).slice(0, 200));
@@ -130,7 +129,7 @@ describe('EventDataReader', () => {
       lies -= range === 'bytes=0-0' ? 0 : 1;
       return lies >= 0 && range !== 'bytes=0-0' ? [{ kind: 'wrong-bytes' }] : [];
     };
-    const reader = createReader();
+    const reader = await openReader();
     reader.addFile({ fileIndex: 0, record: recordOf(PLAIN, 'none'), places: [server.url('/plain').href] });
     const requests = eventsOf(0).map((request) => ({
       ...request,
@@ -145,7 +144,7 @@ describe('EventDataReader', () => {
   });
 
   it('gives an error for the events of a file that changed, and reads the others', async () => {
-    const reader = createReader();
+    const reader = await openReader();
     server.files.set('/other', PLAIN);
     reader.addFile({ fileIndex: 0, record: recordOf(PLAIN, 'none'), places: [server.url('/plain').href] });
     reader.addFile({ fileIndex: 1, record: recordOf(PLAIN, 'none'), places: [server.url('/other').href] });
@@ -157,13 +156,7 @@ describe('EventDataReader', () => {
   });
 
   it('says that a source is gone, and reads it when it is back', async () => {
-    const reader = new EventDataReader({
-      remote: { ...IMPATIENT, patienceMs: 1200 },
-      prefetchBytesMax: MiB,
-      cache: undefined,
-      log: silentLogger,
-    });
-    readers.push(reader);
+    const reader = await openReader({ remote: { ...IMPATIENT, patienceMs: 1200 } });
     reader.addFile({ fileIndex: 0, record: recordOf(PLAIN, 'none'), places: [server.url('/plain').href] });
     await readAll(reader, eventsOf(0).slice(0, 1));
     await server.kill();
