@@ -24,6 +24,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/events.ts')).eventsCommand,
   },
   {
+    name: 'init',
+    summary: 'write a small project with a payload of your own',
+    load: async () => (await import('./commands/init.ts')).initCommand,
+  },
+  {
     name: 'config',
     summary: 'show every option of a run, its value and where it comes from',
     load: async () => (await import('./commands/config.ts')).configCommand,
