@@ -24,6 +24,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/events.ts')).eventsCommand,
   },
   {
+    name: 'show',
+    summary: 'all that is known of one event: state, attempts, why it failed, its last log lines',
+    load: async () => (await import('./commands/show.ts')).showCommand,
+  },
+  {
     name: 'init',
     summary: 'write a small project with a payload of your own',
     load: async () => (await import('./commands/init.ts')).initCommand,

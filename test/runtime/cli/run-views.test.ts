@@ -74,6 +74,39 @@ describe('granule status', () => {
   });
 });
 
+describe('granule show', () => {
+  it('tells of one event why it failed, with its last log lines, however it is named', async () => {
+    const { code, stdout } = await granule(['show', '--out', 'out', 'events-0.hepmc:4'], { cwd: folder });
+    expect(code).toBe(0);
+    expect(stdout).toMatch(
+      /^event +events-0\.hepmc:4 \(GUID 0+-.*, hepmc3\)\nstate +fatal\nhanded out +2 times, 2 failures/,
+    );
+    expect(stdout).toMatch(/^failed +payload-error: event 3 failed$/m);
+    expect(stdout).toContain('last log lines:\na line\n');
+    for (const reference of ['00000000-0000-8000-8000-000000000000:4', '1-1-1-4-2']) {
+      const { stdout: json } = await granule(['show', '--out', 'out', '--json', reference], { cwd: folder });
+      expect(JSON.parse(json)).toMatchObject({ schema: 1, lfn: 'events-0.hepmc', position: 4, status: 'fatal' });
+    }
+  });
+
+  it('tells where the outputs of a finished event lie', async () => {
+    const { stdout } = await granule(['show', '--out', 'out', '--json', 'events-0.hepmc:1'], { cwd: folder });
+    expect(JSON.parse(stdout)).toMatchObject({ status: 'finished', outputs: [{ stream: 'OUT', lengthBytes: 100 }] });
+  });
+
+  it.each([
+    ['events-0.hepmc', '"events-0.hepmc" names no event', 'LFN:position'],
+    ['events-0.hepmc:1501', 'events-0.hepmc has no event 1501: it has 1500', ''],
+    ['event-0.hepmc:1', 'the run has no such file', 'did you mean "events-0.hepmc"'],
+    ['9-1-1-1-1', 'the run has no such file', ''],
+  ])('refuses %s', async (reference, message, remedy) => {
+    const { code, stderr } = await granule(['show', '--out', 'out', reference], { cwd: folder });
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(remedy);
+  });
+});
+
 describe('granule events', () => {
   it('prints one object a line, with the reason of a failure', async () => {
     const { code, stdout } = await granule(['events', '--out', 'out', '--status', 'fatal,failed', '--json'], {

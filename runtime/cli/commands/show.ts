@@ -1,0 +1,86 @@
+/** `granule show`: all that is known of one event: state, attempts, why it failed, its last log lines, its outputs. */
+import type { Command } from 'commander';
+import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
+import { formatEventRangeID } from '../../../core/ids.ts';
+import { formatBytes, formatDuration } from '../../../core/quantities.ts';
+import type { TableReader } from '../../../dispatcher/table-reader.ts';
+import type { CliCommand, ParsedArguments } from '../cli-command.ts';
+import { type EventPlace, findEvent } from '../event-reference.ts';
+import { defineOutFlag, openRun } from '../open-run.ts';
+import type { Surroundings } from '../surroundings.ts';
+
+export const showCommand: CliCommand = { define, run };
+
+function define(command: Command): void {
+  defineOutFlag(command);
+  command
+    .argument('[EVENT]', 'LFN:position, GUID:position or eventRangeID')
+    .addHelpText('after', '\nExample:\n  granule show --out out events.hepmc:17');
+}
+
+async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  const [reference] = parsed.operands;
+  if (reference === undefined) throw new GranuleError('USAGE', 'EVENT is missing (LFN:position, for instance)');
+  await using opened = await openRun(parsed, surroundings);
+  const place = findEvent(reference, opened.table);
+  const range = opened.table.show(place.taskID, place.file.fileIndex, place.position);
+  await surroundings.results.write(
+    parsed.flags['json'] === true ? `${asJson(place, range)}\n` : asText(place, range, opened.shownFolder),
+  );
+  return EXIT.ok;
+}
+
+type ShownRange = ReturnType<TableReader['show']>;
+
+/** Of the last hand-out; undefined when it was never handed out, or by whom is not recorded any more. */
+function rangeID({ taskID, file }: EventPlace, range: ShownRange): string | undefined {
+  if (range.jobID === undefined) return undefined;
+  const { jobID, startEvent, attemptNr } = range;
+  return formatEventRangeID({ taskID, jobID, fileID: file.fileIndex + 1, startEvent, attemptNr });
+}
+
+function asJson(place: EventPlace, range: ShownRange): string {
+  const { state, ...rest } = range;
+  const { lfn, guid, format } = place.file;
+  const eventRangeID = rangeID(place, range);
+  return JSON.stringify({
+    schema: 1,
+    taskID: place.taskID,
+    lfn,
+    guid,
+    format,
+    position: place.position,
+    status: state,
+    ...(eventRangeID === undefined ? {} : { eventRangeID }),
+    ...rest,
+  });
+}
+
+function asText(place: EventPlace, range: ShownRange, folder: string): string {
+  const { file, position } = place;
+  const { failure, outputs } = range;
+  const reference = `${file.lfn}:${position}`;
+  const eventRangeID = rangeID(place, range);
+  const facts: (readonly [name: string, value: string])[] = [
+    ['event', `${reference} (GUID ${file.guid}, ${file.format})`],
+    ...(range.lastEvent > range.startEvent ? [['range', `${range.startEvent}-${range.lastEvent}`] as const] : []),
+    ['state', range.state],
+    ...(eventRangeID === undefined ? [] : [['held as', eventRangeID] as const]),
+    ['handed out', `${range.attemptNr} times, ${range.failures} failures, ${range.losses} losses`],
+    ...(range.wallMs === undefined ? [] : [['length', formatDuration(range.wallMs)] as const]),
+    ...outputs.map(
+      ({ stream, file: path, lengthBytes }) => ['output', `${stream}: ${path}, ${formatBytes(lengthBytes)}`] as const,
+    ),
+  ];
+  if (failure !== undefined) {
+    facts.push(['failed', `${failure.cause}: ${failure.message}`]);
+    facts.push(['at', `${new Date(failure.recordedMs).toISOString()}, attempt ${failure.attemptNr}`]);
+    if (failure.signal !== undefined) facts.push(['signal', failure.signal]);
+    if (failure.childExitCode !== undefined) facts.push(['exit code', String(failure.childExitCode)]);
+  }
+  const lines = facts.map(([name, value]) => `${name.padEnd(12)}${value}`);
+  if (failure?.stack !== undefined) lines.push('', failure.stack);
+  if (failure !== undefined && failure.logTail.length > 0) lines.push('', 'last log lines:', ...failure.logTail);
+  if (failure !== undefined) lines.push('', `all failed events: granule events --out ${folder} --status fatal`);
+  return `${lines.join('\n')}\n`;
+}
