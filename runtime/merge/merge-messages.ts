@@ -5,6 +5,7 @@
  */
 import type { MergedFile, MergeGap, MergeItem, StreamProgress } from '../../core/dispatcher-api.ts';
 import type { OutputFormatName } from '../../payloads/formats/event-format.ts';
+import type { PackedItems } from './packed-items.ts';
 
 /** `fast` copies checked bytes; `slow` decodes every event and writes it again. */
 export type MergeMode = 'fast' | 'slow';
@@ -71,6 +72,13 @@ export interface AmendRequest {
 }
 
 export type MergerRequest = AppendRequest | SnapshotRequest | AmendRequest;
+
+/** A request as it crosses to the thread. */
+export interface CrossingMergerRequest {
+  /** without its items */
+  readonly request: MergerRequest;
+  readonly items: PackedItems;
+}
 
 /** A flushed file that is complete but not yet under its final name. */
 export interface CompleteFile {

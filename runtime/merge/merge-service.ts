@@ -15,6 +15,7 @@ import {
 } from '../../core/limits.ts';
 import { threadEntryUrl } from '../../core/thread-entry.ts';
 import type {
+  CrossingMergerRequest,
   FollowerReply,
   FollowerRequest,
   FollowerThreadData,
@@ -23,7 +24,8 @@ import type {
   MergerRequest,
   MergerThreadData,
 } from './merge-messages.ts';
-import { MergeThread } from './merge-thread.ts';
+import { type Crossing, MergeThread } from './merge-thread.ts';
+import { packItems } from './packed-items.ts';
 import { type MergeThreads, type PartialOutput, StretchRunner, type StretchRunnerOptions } from './stretch-runner.ts';
 
 export interface MergeServiceOptions extends StretchRunnerOptions {
@@ -53,10 +55,11 @@ export class MergeService {
     const { folders, mode } = options;
     mkdirSync(folders.growing, { recursive: true });
     mkdirSync(folders.aggregation, { recursive: true });
-    const merger = new MergeThread<MergerRequest, MergerReply>(threadEntryUrl(import.meta.url, './merger.thread.ts'), {
-      folders,
-      mode,
-    } satisfies MergerThreadData);
+    const merger = new MergeThread<MergerRequest, MergerReply>(
+      threadEntryUrl(import.meta.url, './merger.thread.ts'),
+      { folders, mode } satisfies MergerThreadData,
+      crossToMerger,
+    );
     const follower = new MergeThread<FollowerRequest, FollowerReply>(
       threadEntryUrl(import.meta.url, './merge-follower.thread.ts'),
       { folders } satisfies FollowerThreadData,
@@ -179,4 +182,10 @@ export class MergeService {
     this.#failure = error;
     this.#options.onFailure(error);
   }
+}
+
+function crossToMerger(request: MergerRequest): Crossing {
+  const items = packItems(request.items);
+  const message: CrossingMergerRequest = { request: { ...request, items: [] }, items };
+  return { message, transfer: [items.numbers.buffer] };
 }

@@ -18,13 +18,26 @@ interface Pending<Reply> {
   readonly reject: (error: GranuleError) => void;
 }
 
+/** How a request crosses to the thread. */
+export interface Crossing {
+  readonly message: unknown;
+  /** buffers that are given away rather than copied */
+  readonly transfer: readonly ArrayBuffer[];
+}
+
 export class MergeThread<Request, Reply> implements RequestHandler<Request, Reply> {
   readonly #worker: Worker;
+  readonly #cross: (request: Request) => Crossing;
   readonly #pending: Pending<Reply>[] = [];
   #tail: Promise<unknown> = Promise.resolve();
   #dead: GranuleError | undefined;
 
-  constructor(entry: URL, workerData: unknown) {
+  constructor(
+    entry: URL,
+    workerData: unknown,
+    cross: (request: Request) => Crossing = (request) => ({ message: request, transfer: [] }),
+  ) {
+    this.#cross = cross;
     this.#worker = new Worker(entry, { workerData });
     this.#worker.on('message', (answer: Answer<Reply>) => {
       const pending = this.#pending.shift();
@@ -43,7 +56,8 @@ export class MergeThread<Request, Reply> implements RequestHandler<Request, Repl
     const answered = new Promise<Reply>((resolve, reject) => this.#pending.push({ resolve, reject }));
     this.#tail = answered.catch(() => undefined);
     this.#worker.ref();
-    this.#worker.postMessage(request);
+    const { message, transfer } = this.#cross(request);
+    this.#worker.postMessage(message, transfer);
     return answered.finally(() => {
       if (this.#pending.length === 0) this.#worker.unref();
     });

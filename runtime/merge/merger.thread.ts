@@ -2,11 +2,14 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
-import type { MergerRequest, MergerThreadData } from './merge-messages.ts';
+import type { CrossingMergerRequest, MergerThreadData } from './merge-messages.ts';
 import { serveRequests } from './merge-thread.ts';
 import { Merger } from './merger.ts';
+import { unpackItems } from './packed-items.ts';
 
 assert(parentPort !== null, 'the merger runs in a thread of its own');
 const { folders, mode } = workerData as MergerThreadData;
 const merger = new Merger({ folders, mode, formatOf: outputFormat });
-serveRequests(parentPort, (request: MergerRequest) => merger.handle(request));
+serveRequests(parentPort, ({ request, items }: CrossingMergerRequest) =>
+  merger.handle({ ...request, items: unpackItems(items) }),
+);
