@@ -76,13 +76,40 @@ function isRecord(bytes: Buffer): boolean {
   );
 }
 
+/**
+ * What bytes were last found to mean. The files of a stream begin alike and, for most payloads, end alike: a merge need
+ * not check and unpack the same bytes for each of them.
+ */
+class LastDecoded<T> {
+  readonly #decode: (bytes: Buffer) => T | undefined;
+  #bytes = Buffer.alloc(0);
+  #value: T | undefined;
+
+  constructor(decode: (bytes: Buffer) => T | undefined) {
+    this.#decode = decode;
+  }
+
+  /** Undefined for bytes that do not decode; they are not remembered. */
+  of(bytes: Buffer): T | undefined {
+    if (this.#value !== undefined && this.#bytes.equals(bytes)) return this.#value;
+    const value = this.#decode(bytes);
+    if (value === undefined) return undefined;
+    this.#bytes = Buffer.from(bytes);
+    this.#value = value;
+    return value;
+  }
+}
+
+const lastHeader = new LastDecoded(readDescription);
+const lastFooter = new LastDecoded(readFooter);
+
 function splitGev(file: Uint8Array): SplitOutput {
   const buffer = asBuffer(file);
   const headerBytes = headerLength(buffer);
   const trailerStart = buffer.length - TRAILER_BYTES;
   const footerBytes = trailerStart >= headerBytes ? buffer.readUInt32LE(trailerStart) : 0;
   const bodyEnd = buffer.length - footerBytes;
-  const footer = bodyEnd >= headerBytes ? readFooter(buffer.subarray(bodyEnd)) : undefined;
+  const footer = bodyEnd >= headerBytes ? lastFooter.of(buffer.subarray(bodyEnd)) : undefined;
   if (footer === undefined) throw damaged('a gev file has no intact footer');
   const body = buffer.subarray(headerBytes, bodyEnd);
   let recordCount = 0;
@@ -108,7 +135,7 @@ function readFooter(bytes: Buffer): GevFooter | undefined {
 function headerLength(file: Buffer): number {
   if (file.length >= HEADER_PREFIX_BYTES + CRC_BYTES) {
     const length = HEADER_PREFIX_BYTES + file.readUInt16LE(10) + CRC_BYTES;
-    if (length <= file.length && readDescription(file.subarray(0, length)) !== undefined) return length;
+    if (length <= file.length && lastHeader.of(file.subarray(0, length)) !== undefined) return length;
   }
   throw damaged('a gev file has no intact header');
 }
@@ -230,7 +257,7 @@ class GevJoiner implements OutputJoiner {
 
   /** Returns the bytes it adds to `pieces`. */
   #header(header: Uint8Array, pieces: Uint8Array[]): number {
-    const description = readDescription(asBuffer(header));
+    const description = lastHeader.of(asBuffer(header));
     if (description === undefined) throw damaged('a gev file has no intact header');
     if (!this.#isBegun) {
       this.#isBegun = true;
