@@ -6,7 +6,7 @@
  * |---|---|
  * | `GET /v1/files?after=GUID&limit=N` | `{schema, files: [{guid, lfn, sizeBytes, events, format, …}], next}` |
  * | `GET /v1/files/:guid` | the file's record with its run segments |
- * | `GET /v1/files/:guid/tokens?events=1-100,205` | one `{"position", "token"}` a line |
+ * | `GET /v1/files/:guid/tokens?events=1-100,205` | one `{"position", "token"}` a line; bare places if accepted |
  * | `GET /v1/tokens?run=R&events=5,7-9` | one `{"run", "event", "guid", "position", "token"}` a line |
  * | `GET /v1/files/:guid/events?events=1-100,205` | frames: see `event-frames.ts` |
  * | `POST /v1/files/:guid/ranges` | frames of byte ranges of the file as it lies |
@@ -24,10 +24,11 @@ import type { Guid } from '../../core/ids.ts';
 import { SERVED_LIST_FILES_MAX, SERVED_LOOKUPS_MAX, SERVED_RANGES_BODY_BYTES_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import { isLoopback } from '../remote/bearer-token.ts';
-import { tryDecodeRanges } from '../remote/event-frames.ts';
+import type { ByteRange } from '../remote/byte-source.ts';
+import { EVENT_PLACES_TYPE, PLACE_BYTES, readPlaces } from '../remote/event-frames.ts';
 import { EVENT_SERVER_ROUTES } from '../remote/event-server-place.ts';
 import { serveContent } from './serve-content.ts';
-import { selectEvents, sendEvents, sendRanges, sendTokens, tokenOf } from './serve-events.ts';
+import { selectEvents, sendEvents, sendPlaces, sendRanges, sendTokens, tokenOf } from './serve-events.ts';
 import { ServedFiles, type ServedIndex } from './served-files.ts';
 
 export interface EventServerOptions {
@@ -56,9 +57,7 @@ export function buildEventServer(options: EventServerOptions): FastifyInstance {
     throw new GranuleError('EVENT_NOT_FOUND', `this event server has no route ${request.method} ${request.url}`);
   });
   if (options.token !== undefined) requireToken(app, options.token);
-  app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body, done) =>
-    done(null, body),
-  );
+  app.addContentTypeParser(EVENT_PLACES_TYPE, { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
 
   app.get(EVENT_SERVER_ROUTES.files, (request: FastifyRequest<{ Querystring: { after?: string; limit?: string } }>) =>
     listFiles(files, request.query),
@@ -72,7 +71,9 @@ export function buildEventServer(options: EventServerOptions): FastifyInstance {
   }));
   app.get(EVENT_SERVER_ROUTES.tokens(':guid'), (request: FileRequest, reply) => {
     const { record } = files.require(request.params.guid);
-    return sendTokens(files.index, record, selectEvents(record, request.query.events), reply);
+    const selection = selectEvents(record, request.query.events);
+    if (request.headers.accept === EVENT_PLACES_TYPE) return sendPlaces(files.index, record, selection, reply);
+    return sendTokens(files.index, record, selection, reply);
   });
   app.get(EVENT_SERVER_ROUTES.events(':guid'), (request: FileRequest, reply) => {
     const file = files.require(request.params.guid);
@@ -80,9 +81,7 @@ export function buildEventServer(options: EventServerOptions): FastifyInstance {
   });
   app.post(EVENT_SERVER_ROUTES.ranges(':guid'), (request: FileRequest, reply) => {
     const file = files.require(request.params.guid);
-    const ranges = Buffer.isBuffer(request.body) ? tryDecodeRanges(request.body) : undefined;
-    if (ranges === undefined) throw new GranuleError('USAGE', 'the body is not a list of byte ranges');
-    return sendRanges(files, file, ranges, reply);
+    return sendRanges(files, file, rangesOf(request.body), reply);
   });
   app.route({
     method: ['GET', 'HEAD'],
@@ -117,6 +116,19 @@ export async function listenEventServer(
     });
   }
   return app.listen({ host: address.host, port: address.port });
+}
+
+function rangesOf(body: unknown): ByteRange[] {
+  if (!Buffer.isBuffer(body) || body.length % PLACE_BYTES !== 0) {
+    throw new GranuleError('USAGE', `the body is not a list of byte ranges (${EVENT_PLACES_TYPE})`);
+  }
+  try {
+    return [...readPlaces(body)];
+  } catch (cause) {
+    throw new GranuleError('USAGE', `the body is not a list of byte ranges: ${describeThrown(cause).message}`, {
+      cause,
+    });
+  }
 }
 
 function requireToken(app: FastifyInstance, token: string): void {

@@ -6,7 +6,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import { SERVED_CHUNK_BYTES, SERVED_SPAN_EVENTS } from '../../core/limits.ts';
 import { CLASS_EVENT_BYTES, formatToken, TECHNOLOGY_EVENT_LISTING } from '../../core/token.ts';
 import { type ByteRange, type ByteSource, endOf } from '../remote/byte-source.ts';
-import { EVENT_FRAMES_TYPE, EventFrameWriter } from '../remote/event-frames.ts';
+import { EVENT_FRAMES_TYPE, EVENT_PLACES_TYPE, EventFrameWriter, encodePlaces } from '../remote/event-frames.ts';
 import { toStream } from './serve-content.ts';
 import type { ServedFile, ServedFiles, ServedIndex } from './served-files.ts';
 
@@ -69,6 +69,27 @@ async function* tokenLines(index: ServedIndex, record: FileRecord, selection: Ev
     lines = [];
   }
   if (lines.length > 0) yield Buffer.from(`${lines.join('\n')}\n`);
+}
+
+/** The same without the text, for granule itself: see `event-frames.ts`. */
+export function sendPlaces(
+  index: ServedIndex,
+  record: FileRecord,
+  selection: EventSelection,
+  reply: FastifyReply,
+): FastifyReply {
+  return reply.type(EVENT_PLACES_TYPE).send(toStream(placeBlocks(index, record, selection)));
+}
+
+async function* placeBlocks(index: ServedIndex, record: FileRecord, selection: EventSelection): AsyncGenerator<Buffer> {
+  let places: PlacedEvent[] = [];
+  for (const place of placesOf(index, record, selection)) {
+    places.push(place);
+    if (places.length < SERVED_SPAN_EVENTS) continue;
+    yield encodePlaces(places);
+    places = [];
+  }
+  if (places.length > 0) yield encodePlaces(places);
 }
 
 export function tokenOf(record: FileRecord, { position, offsetBytes, lengthBytes }: PlacedEvent): string {

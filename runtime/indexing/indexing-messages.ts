@@ -2,23 +2,43 @@
 import type { SerialisedError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
+import type { ExpectedFile } from '../remote/replica-agreement.ts';
+import type { SourceOptions } from '../remote/source-factory.ts';
 
 /** Given to a thread when it starts. */
 export interface IndexingThreadData {
   /** folder of the event index */
   readonly indexPath: string;
+  /** how servers are asked; null when no remote file will be indexed */
+  readonly sources: SourceOptions | null;
 }
 
+/** A file that is not, or not only, on a mounted file system. */
+export interface RemoteFile {
+  /** paths or URLs of one file, the preferred first: under that one the index knows the file */
+  readonly places: readonly [string, ...string[]];
+  /** the base name of the first place when absent */
+  readonly lfn?: string;
+  /** what a catalogue says of the file */
+  readonly expected?: ExpectedFile;
+}
+
+/** `acceptChange`: a path whose content changed stands for the new content from now on. */
+export type IndexingTask =
+  | { readonly kind: 'index'; readonly path: string; readonly acceptChange: boolean }
+  | { readonly kind: 'index-remote'; readonly file: RemoteFile; readonly acceptChange: boolean }
+  /** `guid`: the file it should be */
+  | { readonly kind: 'verify'; readonly path: string; readonly guid: Guid };
+
 export interface IndexingRequest {
-  readonly kind: 'index' | 'verify';
-  readonly path: string;
-  /** `verify`: the file it should be */
-  readonly guid: Guid | null;
-  /** `index`: a path whose content changed stands for the new content from now on */
-  readonly acceptChange: boolean;
+  readonly kind: 'request';
+  readonly task: IndexingTask;
   /** one number; not 0 as soon as nobody wants the answer any more */
   readonly cancelled: Int32Array;
 }
+
+/** `cancel` wakes a thread that waits for a server, which cannot look at `cancelled` meanwhile. `end` is the last. */
+export type ToIndexingThread = IndexingRequest | { readonly kind: 'cancel' } | { readonly kind: 'end' };
 
 /** What came of indexing a path. */
 export interface IndexAnswer {

@@ -10,21 +10,27 @@ import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
 import { threadEntryUrl } from '../../core/thread-entry.ts';
+import type { SourceOptions } from '../remote/source-factory.ts';
 import type {
   IndexAnswer,
   IndexingReply,
   IndexingRequest,
+  IndexingTask,
   IndexingThreadData,
+  RemoteFile,
+  ToIndexingThread,
   VerifyAnswer,
 } from './indexing-messages.ts';
 
-export type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
+export type { IndexAnswer, RemoteFile, VerifyAnswer } from './indexing-messages.ts';
 
 export interface IndexingPoolOptions {
   /** folder of the event index, created if need be */
   readonly indexPath: string;
   /** threads at most */
   readonly threadsMax: number;
+  /** how servers are asked; needed to index remote files */
+  readonly sources?: SourceOptions;
 }
 
 type Answered = Extract<IndexingReply, { kind: 'indexed' | 'verified' }>;
@@ -66,17 +72,29 @@ export class IndexingPool {
     path: string,
     options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
   ): Promise<IndexAnswer> {
-    const reply = await this.#ask(
-      { kind: 'index', path, guid: null, acceptChange: options.acceptChange ?? false },
-      options.signal,
-    );
+    const reply = await this.#ask({ kind: 'index', path, acceptChange: options.acceptChange ?? false }, options.signal);
+    assert(reply.kind === 'indexed', 'a request to index is answered as such');
+    return reply.answer;
+  }
+
+  /**
+   * The same for a file behind URLs: see `runtime/remote/index-remote.ts`.
+   *
+   * @throws what reading it from its servers throws, too
+   */
+  async indexRemote(
+    file: RemoteFile,
+    options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
+  ): Promise<IndexAnswer> {
+    const acceptChange = options.acceptChange ?? false;
+    const reply = await this.#ask({ kind: 'index-remote', file, acceptChange }, options.signal);
     assert(reply.kind === 'indexed', 'a request to index is answered as such');
     return reply.answer;
   }
 
   /** Reads a file again and compares it with what the index keeps for `guid`. */
   async verify(guid: Guid, path: string, signal?: AbortSignal): Promise<VerifyAnswer> {
-    const reply = await this.#ask({ kind: 'verify', path, guid, acceptChange: false }, signal);
+    const reply = await this.#ask({ kind: 'verify', path, guid }, signal);
     assert(reply.kind === 'verified', 'a request to verify is answered as such');
     return reply.answer;
   }
@@ -94,7 +112,7 @@ export class IndexingPool {
     return this.close();
   }
 
-  #ask(request: Omit<IndexingRequest, 'cancelled'>, signal: AbortSignal | undefined): Promise<Answered> {
+  #ask(task: IndexingTask, signal: AbortSignal | undefined): Promise<Answered> {
     assert(this.#closing === undefined, 'nothing is asked of a pool that closes');
     signal?.throwIfAborted();
     const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -103,11 +121,13 @@ export class IndexingPool {
         Atomics.store(cancelled, 0, 1);
         const queued = this.#queue.findIndex((job) => job.request.cancelled === cancelled);
         if (queued >= 0) this.#queue.splice(queued, 1);
+        const thread = [...this.#threads].find(({ job }) => job?.request.cancelled === cancelled);
+        thread?.worker.postMessage({ kind: 'cancel' } satisfies ToIndexingThread);
         reject(signal?.reason);
       };
       signal?.addEventListener('abort', abort, { once: true });
       const detach = () => signal?.removeEventListener('abort', abort);
-      this.#queue.push({ request: { ...request, cancelled }, resolve, reject, detach });
+      this.#queue.push({ request: { kind: 'request', task, cancelled }, resolve, reject, detach });
       this.#advance();
     });
   }
@@ -122,10 +142,10 @@ export class IndexingPool {
       if (job !== undefined) {
         thread.state = 'busy';
         thread.job = job;
-        thread.worker.postMessage(job.request);
+        thread.worker.postMessage(job.request satisfies ToIndexingThread);
       } else if (this.#closing !== undefined) {
         thread.state = 'ending';
-        thread.worker.postMessage(null);
+        thread.worker.postMessage({ kind: 'end' } satisfies ToIndexingThread);
       }
     }
     const missing = Math.min(this.#queue.length - starting, this.#options.threadsMax - this.#threads.size);
@@ -134,7 +154,8 @@ export class IndexingPool {
   }
 
   #startThread(): void {
-    const workerData: IndexingThreadData = { indexPath: this.#options.indexPath };
+    const { indexPath, sources = null } = this.#options;
+    const workerData: IndexingThreadData = { indexPath, sources };
     const worker = new Worker(threadEntryUrl(import.meta.url, './indexing.thread.ts'), { workerData });
     const thread: Thread = { worker, job: undefined, state: 'starting' };
     this.#threads.add(thread);

@@ -1,30 +1,47 @@
 /**
  * A thread that indexes files, one request at a time, and writes the event index itself, so that neither reading nor
- * committing ever holds up the main thread. Started by {@link IndexingPool}; ends when it is told `null`.
+ * committing ever holds up the main thread. Started by `IndexingPool`.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, assertNever } from '../../core/assert.ts';
+import { systemClock } from '../../core/clock.ts';
 import { GranuleError, serialiseError } from '../../core/errors.ts';
+import { silentLogger } from '../../core/log.ts';
+import { indexRemote } from '../remote/index-remote.ts';
+import { SourceFactory } from '../remote/source-factory.ts';
 import { EventIndex } from './event-index.ts';
-import type { IndexingReply, IndexingRequest, IndexingThreadData } from './indexing-messages.ts';
+import type { IndexingReply, IndexingRequest, IndexingThreadData, ToIndexingThread } from './indexing-messages.ts';
 import { indexPath, verifyPath } from './keep-index.ts';
 
-const { indexPath: storePath } = workerData as IndexingThreadData;
+const { indexPath: storePath, sources } = workerData as IndexingThreadData;
 
-async function answer(index: EventIndex, request: IndexingRequest): Promise<IndexingReply> {
+/** Made with the first remote file. */
+let factory: Promise<SourceFactory> | undefined;
+
+function openFactory(): Promise<SourceFactory> {
+  assert(sources !== null, 'remote files are indexed by pools that were told how');
+  factory ??= SourceFactory.open(sources, silentLogger, systemClock);
+  return factory;
+}
+
+async function answer(index: EventIndex, request: IndexingRequest, signal: AbortSignal): Promise<IndexingReply> {
+  const { task, cancelled } = request;
   const checkCancelled = () => {
-    if (Atomics.load(request.cancelled, 0) !== 0) throw new GranuleError('INTERNAL', 'indexing was given up');
+    if (Atomics.load(cancelled, 0) !== 0) throw new GranuleError('INTERNAL', 'indexing was given up');
   };
-  switch (request.kind) {
+  switch (task.kind) {
     case 'index': {
-      const { path, acceptChange } = request;
+      const { path, acceptChange } = task;
       return { kind: 'indexed', answer: await indexPath(index, path, { acceptChange, checkCancelled }) };
     }
+    case 'index-remote': {
+      const { file, acceptChange } = task;
+      return { kind: 'indexed', answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal }) };
+    }
     case 'verify':
-      assert(request.guid !== null, 'a file is verified against a GUID');
-      return { kind: 'verified', answer: await verifyPath(index, request.guid, request.path, checkCancelled) };
+      return { kind: 'verified', answer: await verifyPath(index, task.guid, task.path, checkCancelled) };
     default:
-      return assertNever(request.kind, 'indexing request');
+      return assertNever(task, 'indexing task');
   }
 }
 
@@ -32,14 +49,29 @@ async function main(): Promise<void> {
   const port = parentPort;
   assert(port !== null, 'this file is the entry of a thread');
   const index = await EventIndex.open({ path: storePath, readOnly: false });
-  port.on('message', (request: IndexingRequest | null) => {
-    if (request === null) {
-      void index.close().finally(() => port.close());
-      return;
+  let current = new AbortController();
+  const end = async () => {
+    await index.close();
+    if (factory !== undefined) await (await factory).close();
+    port.close();
+  };
+  port.on('message', (message: ToIndexingThread) => {
+    switch (message.kind) {
+      case 'request':
+        current = new AbortController();
+        void answer(index, message, current.signal)
+          .catch((error: unknown): IndexingReply => ({ kind: 'failed', error: serialiseError(error) }))
+          .then((reply) => port.postMessage(reply));
+        break;
+      case 'cancel':
+        current.abort(new GranuleError('INTERNAL', 'indexing was given up'));
+        break;
+      case 'end':
+        void end();
+        break;
+      default:
+        assertNever(message, 'message to an indexing thread');
     }
-    void answer(index, request)
-      .catch((error: unknown): IndexingReply => ({ kind: 'failed', error: serialiseError(error) }))
-      .then((reply) => port.postMessage(reply));
   });
   port.postMessage({ kind: 'ready' } satisfies IndexingReply);
 }

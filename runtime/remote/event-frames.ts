@@ -95,28 +95,34 @@ function damaged(place: string, problem: string): GranuleError {
   });
 }
 
-const RANGE_BYTES = 12;
+/** Places of events or byte ranges, one after the other: the offset as an 8-byte float, the length as a 4-byte integer. */
+export const EVENT_PLACES_TYPE = 'application/vnd.granule.places';
+export const PLACE_BYTES = 12;
 
-/** Byte ranges as a request's body: per range the offset as an 8-byte float and the length as a 4-byte integer. */
-export function encodeRanges(
-  ranges: readonly { readonly offsetBytes: number; readonly lengthBytes: number }[],
-): Buffer {
-  const body = Buffer.allocUnsafe(ranges.length * RANGE_BYTES);
+interface PlainRange {
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+}
+
+export function encodePlaces(ranges: readonly PlainRange[]): Buffer {
+  const body = Buffer.allocUnsafe(ranges.length * PLACE_BYTES);
   for (const [index, { offsetBytes, lengthBytes }] of ranges.entries()) {
-    body.writeDoubleLE(offsetBytes, index * RANGE_BYTES);
-    body.writeUInt32LE(lengthBytes, index * RANGE_BYTES + 8);
+    body.writeDoubleLE(offsetBytes, index * PLACE_BYTES);
+    body.writeUInt32LE(lengthBytes, index * PLACE_BYTES + 8);
   }
   return body;
 }
 
-/** Undefined for a body of another form, or with an offset that is no byte offset. */
-export function tryDecodeRanges(body: Buffer): { offsetBytes: number; lengthBytes: number }[] | undefined {
-  if (body.length % RANGE_BYTES !== 0) return undefined;
-  const ranges: { offsetBytes: number; lengthBytes: number }[] = [];
-  for (let at = 0; at < body.length; at += RANGE_BYTES) {
-    const offsetBytes = body.readDoubleLE(at);
-    if (!Number.isSafeInteger(offsetBytes) || offsetBytes < 0) return undefined;
-    ranges.push({ offsetBytes, lengthBytes: body.readUInt32LE(at + 8) });
+/**
+ * @param bytes a multiple of `PLACE_BYTES`
+ * @throws SOURCE_CORRUPT for an offset that is none
+ */
+export function* readPlaces(bytes: Buffer): Generator<PlainRange> {
+  for (let at = 0; at + PLACE_BYTES <= bytes.length; at += PLACE_BYTES) {
+    const offsetBytes = bytes.readDoubleLE(at);
+    if (!Number.isSafeInteger(offsetBytes) || offsetBytes < 0) {
+      throw new GranuleError('SOURCE_CORRUPT', `${offsetBytes} is not an offset in a file`);
+    }
+    yield { offsetBytes, lengthBytes: bytes.readUInt32LE(at + 8) };
   }
-  return ranges;
 }

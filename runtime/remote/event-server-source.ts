@@ -5,7 +5,7 @@
 import type { GranuleError } from '../../core/errors.ts';
 import { SERVED_RANGES_BODY_BYTES_MAX } from '../../core/limits.ts';
 import { type ByteRange, type ByteSource, endOf, type SourceIdentity } from './byte-source.ts';
-import { encodeRanges, readEventFrames } from './event-frames.ts';
+import { EVENT_PLACES_TYPE, encodePlaces, PLACE_BYTES, readEventFrames } from './event-frames.ts';
 import { eventServerUrl } from './event-server-place.ts';
 import { streamBody } from './http-body.ts';
 import { discard, type HttpClient } from './http-client.ts';
@@ -14,8 +14,7 @@ import { HttpSource } from './http-source.ts';
 import type { Place } from './place.ts';
 import { coalesce, type FetchSpan, packRequests } from './range-plan.ts';
 
-/** Twelve bytes a range in a request's body. */
-const RANGES_PER_REQUEST = Math.floor(SERVED_RANGES_BODY_BYTES_MAX / 12);
+const RANGES_PER_REQUEST = Math.floor(SERVED_RANGES_BODY_BYTES_MAX / PLACE_BYTES);
 
 export class EventServerSource implements ByteSource {
   readonly place: string;
@@ -65,8 +64,8 @@ export class EventServerSource implements ByteSource {
     signal: AbortSignal,
   ): Promise<void> {
     const url = this.#rangesUrl;
-    const headers = { 'content-type': 'application/octet-stream' };
-    const answer = await this.#client.send({ url, headers, body: encodeRanges(spans), signal });
+    const headers = { 'content-type': EVENT_PLACES_TYPE };
+    const answer = await this.#client.send({ url, headers, body: encodePlaces(spans), signal });
     if (answer.statusCode !== 200) {
       await discard(answer);
       throw refused(url, answer.statusCode);

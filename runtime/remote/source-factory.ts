@@ -10,6 +10,7 @@ import { HttpClient } from './http-client.ts';
 import { HttpSource } from './http-source.ts';
 import { InflatedSource } from './inflated-source.ts';
 import { LocalSource } from './local-source.ts';
+import { persist } from './persist.ts';
 import { type Place, parsePlace } from './place.ts';
 import type { RemoteOptions } from './remote-options.ts';
 import type { ExpectedFile } from './replica-agreement.ts';
@@ -63,6 +64,11 @@ export class SourceFactory {
       source = new CachedSource(source, this.cache.file(contentKey(record.sha256)), known);
     }
     return record.compression === 'none' ? source : new InflatedSource(source);
+  }
+
+  /** For single requests: see `persist.ts`. */
+  persist<Result>(signal: AbortSignal, action: () => Promise<Result>): Promise<Result> {
+    return persist(action, this.#options, this.#clock, signal);
   }
 
   async close(): Promise<void> {

@@ -6,7 +6,7 @@ import { silentLogger } from '../../../core/log.ts';
 import { tryToken } from '../../../core/token.ts';
 import { buildEventServer, listenEventServer } from '../../../runtime/http/event-server.ts';
 import { EventDataReader } from '../../../runtime/remote/event-data-reader.ts';
-import { encodeRanges, readEventFrames } from '../../../runtime/remote/event-frames.ts';
+import { EVENT_PLACES_TYPE, encodePlaces, readEventFrames } from '../../../runtime/remote/event-frames.ts';
 import { FaultServer } from '../remote/fault-server.ts';
 import { failureOf, IMPATIENT, never } from '../remote/remote-fixtures.ts';
 import { createServedFolder, type ServedFolder } from './event-server-fixture.ts';
@@ -121,18 +121,18 @@ describe('events', () => {
   });
 
   it('come as byte ranges too', async () => {
-    const body = encodeRanges([
+    const body = encodePlaces([
       { offsetBytes: 10, lengthBytes: 5 },
       { offsetBytes: 0, lengthBytes: 2 },
     ]);
-    const headers = { 'content-type': 'application/octet-stream' };
+    const headers = { 'content-type': EVENT_PLACES_TYPE };
     const url = `/v1/files/${folder.plain.guid}/ranges`;
     const answer = await app.inject({ method: 'POST', url, headers, body });
     expect(await framesOf(answer.rawPayload)).toEqual([
       { position: 1, text: folder.content.toString('latin1', 10, 15) },
       { position: 2, text: folder.content.toString('latin1', 0, 2) },
     ]);
-    for (const wrong of [Buffer.alloc(5), encodeRanges([{ offsetBytes: 0, lengthBytes: 1e9 }])]) {
+    for (const wrong of [Buffer.alloc(5), encodePlaces([{ offsetBytes: 0, lengthBytes: 1e9 }])]) {
       expect((await app.inject({ method: 'POST', url, headers, body: wrong })).statusCode).toBe(400);
     }
   });

@@ -1,0 +1,95 @@
+/** What an event server says about a file: its record and where its events lie, so that the file need not be read. */
+import { type FileRecord, FORMAT_NAMES, type FormatName, type RunSegment } from '../../core/file-index.ts';
+import type { IndexedFile } from '../indexing/index-file.ts';
+import { NumberTableBuilder } from '../indexing/number-blocks.ts';
+import { PlaceBlockWriter } from '../indexing/place-blocks.ts';
+import { EVENT_PLACES_TYPE, PLACE_BYTES, readPlaces } from './event-frames.ts';
+import { eventServerUrl } from './event-server-place.ts';
+import { streamBody } from './http-body.ts';
+import { discard, type HttpAnswer, type HttpClient } from './http-client.ts';
+import { corrupt, refused } from './http-identity.ts';
+import type { Place } from './place.ts';
+
+type EventServerPlace = Extract<Place, { kind: 'event-server' }>;
+
+/**
+ * The index of a file as the server has it. Event numbers are not part of it: look-ups by run and event are the
+ * server's.
+ *
+ * @throws SOURCE_UNREACHABLE, SOURCE_REFUSED, INPUT_NOT_FOUND; SOURCE_CORRUPT for an answer that makes no sense
+ */
+export async function fetchServedFile(
+  client: HttpClient,
+  place: EventServerPlace,
+  signal: AbortSignal,
+): Promise<IndexedFile> {
+  const record = await fetchRecord(client, place, signal);
+  const url = eventServerUrl(place, 'tokens');
+  const answer = await get(client, url, EVENT_PLACES_TYPE, signal);
+  const places = new PlaceBlockWriter();
+  let held: Buffer = Buffer.alloc(0);
+  for await (const chunk of streamBody(client, answer, signal)) {
+    held = held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([held, chunk]);
+    const whole = held.length - (held.length % PLACE_BYTES);
+    for (const { offsetBytes, lengthBytes } of readPlaces(held.subarray(0, whole)))
+      places.add(offsetBytes, lengthBytes);
+    held = held.subarray(whole);
+  }
+  if (places.eventCount !== record.eventCount || held.length > 0) {
+    throw corrupt(url, `it lists ${places.eventCount} of ${record.eventCount} events`);
+  }
+  const { format, eventCount, runSegments } = record;
+  const numbers = new NumberTableBuilder().finish();
+  return { record, format, eventCount, runSegments, placeBlocks: places.finish(), numbers };
+}
+
+async function fetchRecord(client: HttpClient, place: EventServerPlace, signal: AbortSignal): Promise<FileRecord> {
+  const url = eventServerUrl(place, 'file');
+  const answer = await get(client, url, 'application/json', signal);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of streamBody(client, answer, signal)) chunks.push(chunk);
+  const record = tryRecord(Buffer.concat(chunks).toString('utf8'));
+  if (record === undefined || record.guid !== place.guid) throw corrupt(url, 'its record of the file makes no sense');
+  return record;
+}
+
+async function get(client: HttpClient, url: URL, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
+  client.trust(url);
+  const answer = await client.send({ url, headers: { accept, 'accept-encoding': 'identity' }, signal });
+  if (answer.statusCode === 200) return answer;
+  await discard(answer);
+  throw refused(url, answer.statusCode);
+}
+
+function tryRecord(text: string): FileRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const { guid, lfn, format, compression, sizeBytes, sha256, eventCount, runSegments } = value as Partial<FileRecord>;
+  const valid =
+    typeof guid === 'string' &&
+    typeof lfn === 'string' &&
+    isFormatName(format) &&
+    (compression === 'none' || compression === 'gzip') &&
+    isCount(sizeBytes) &&
+    typeof sha256 === 'string' &&
+    isCount(eventCount) &&
+    Array.isArray(runSegments) &&
+    runSegments.every(isRunSegment);
+  return valid ? { guid, lfn, format, compression, sizeBytes, sha256, eventCount, runSegments } : undefined;
+}
+
+function isFormatName(value: unknown): value is FormatName {
+  return FORMAT_NAMES.some((name) => name === value);
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isRunSegment(value: Partial<RunSegment> | null): value is RunSegment {
+  return isCount(value?.firstPosition) && isCount(value?.offsetBytes) && isCount(value?.lengthBytes);
+}

@@ -1,0 +1,115 @@
+/**
+ * Brings remote files and the event index together. A file that the index knows as it is now costs one request; one of
+ * an event server costs its list of events; any other is read once, streaming, and its bytes go to the cache if there
+ * is one. Belongs into a thread.
+ */
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
+import { GranuleError } from '../../core/errors.ts';
+import type { FileRecord } from '../../core/file-index.ts';
+import type { EventIndex } from '../indexing/event-index.ts';
+import { type FileStamp, type IndexedFile, indexStream } from '../indexing/index-file.ts';
+import type { IndexAnswer, RemoteFile } from '../indexing/indexing-messages.ts';
+import type { ByteSource, SourceIdentity } from './byte-source.ts';
+import { CachedSource } from './cached-source.ts';
+import { checkStream, contentDiffers } from './checked-stream.ts';
+import { addressKey, contentKey } from './disk-cache.ts';
+import { fetchServedFile } from './event-server-client.ts';
+import { parsePlace } from './place.ts';
+import type { SourceFactory } from './source-factory.ts';
+
+/**
+ * @param options.acceptChange as for local files: the first place stands for its new content from now on
+ * @throws what reading and indexing throw, with the place in front; STORE_FAILED
+ */
+export async function indexRemote(
+  index: EventIndex,
+  factory: SourceFactory,
+  file: RemoteFile,
+  options: { readonly acceptChange: boolean; readonly signal: AbortSignal },
+): Promise<IndexAnswer> {
+  const [place] = file.places;
+  const lfn = file.lfn ?? lfnOfPlace(place);
+  const source = factory.replicas(lfn, file.places, file.expected ?? {});
+  try {
+    const identity = await source.open(options.signal);
+    const stamp = stampOf(identity);
+    const row = index.pathRow(place);
+    if (row !== undefined && stamp?.sizeBytes === row.sizeBytes && stamp.mtimeMs === row.mtimeMs) {
+      const known = index.fileRecord(row.guid);
+      if (known !== undefined) return { record: { ...known, lfn }, outcome: 'kept', previousGuid: null };
+    }
+    const indexed = await readIndex(factory, { source, identity, lfn, place }, options.signal);
+    const previousGuid = row?.guid ?? indexed.record.guid;
+    const hasChanged = previousGuid !== indexed.record.guid;
+    const keepsPlace = stamp !== undefined && (!hasChanged || options.acceptChange);
+    await index.add(indexed, keepsPlace ? { path: place, stamp } : undefined);
+    return {
+      record: indexed.record,
+      outcome: hasChanged ? 'changed' : 'read',
+      previousGuid: hasChanged ? previousGuid : null,
+    };
+  } finally {
+    await source.close();
+  }
+}
+
+/** The last part of a URL's path, or of a local path. An event server names a file by its GUID. */
+export function lfnOfPlace(place: string): string {
+  const [parsed] = parsePlace(place);
+  if (parsed === undefined || parsed.kind === 'local') return basename(parsed?.path ?? place);
+  if (parsed.kind === 'event-server') return parsed.guid;
+  const name = basename(parsed.url.pathname);
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    // A name with a stray per cent sign is a name all the same.
+    return name;
+  }
+}
+
+interface OpenRemoteFile {
+  readonly source: ByteSource;
+  readonly identity: SourceIdentity;
+  readonly lfn: string;
+  readonly place: string;
+}
+
+async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: AbortSignal): Promise<IndexedFile> {
+  const [parsed] = parsePlace(file.place);
+  if (parsed?.kind === 'event-server')
+    return factory.persist(signal, () => fetchServedFile(factory.client, parsed, signal));
+  const { identity, lfn } = file;
+  const key = factory.cache === undefined ? undefined : addressKey(file.place, identity.validator, identity.sizeBytes);
+  let source = file.source;
+  if (factory.cache !== undefined && key !== undefined) {
+    source = new CachedSource(source, factory.cache.file(key), identity);
+  }
+  const indexed = await indexStream(checkStream(source.stream(0, signal), identity.checksums, file.place), lfn);
+  checkContent(indexed.record, file);
+  if (key !== undefined) await factory.cache?.adopt(key, contentKey(indexed.record.sha256));
+  return indexed;
+}
+
+function checkContent(record: FileRecord, { identity, place }: OpenRemoteFile): void {
+  if (identity.sizeBytes !== undefined && identity.sizeBytes !== record.sizeBytes) {
+    throw new GranuleError(
+      'SOURCE_CORRUPT',
+      `${place}: ${record.sizeBytes} bytes came, the server says ${identity.sizeBytes}`,
+      { details: { place } },
+    );
+  }
+  const wanted = identity.checksums.find(({ algorithm }) => algorithm === 'sha-256');
+  const found = { algorithm: 'sha-256', hex: record.sha256 } as const;
+  if (wanted !== undefined && wanted.hex !== found.hex) throw contentDiffers(place, found, wanted);
+}
+
+/**
+ * What stands for "has not changed" in the index: the size, and in place of a modification time a number made of the
+ * validator (48 bits of its digest), since an entity tag is any text. Undefined when the server gives none: such a file
+ * is read again at each start.
+ */
+function stampOf({ sizeBytes, validator }: SourceIdentity): FileStamp | undefined {
+  if (sizeBytes === undefined || validator === undefined) return undefined;
+  return { sizeBytes, mtimeMs: createHash('sha256').update(validator).digest().readUIntBE(0, 6) };
+}
