@@ -13,7 +13,6 @@ import type {
   DispatcherApi,
   MergeApi,
   MergedFile,
-  MergeJob,
   RangeUpdate,
   TaskFile,
   UpdateOutcome,
@@ -28,6 +27,7 @@ import { GroupCommit } from './group-commit.ts';
 import type { CostHints } from './hand-out.ts';
 import { LeaseDesk } from './lease-desk.ts';
 import { LmdbTableStore } from './lmdb-table-store.ts';
+import { MergeDesk } from './merge-desk.ts';
 import type { PayloadEpoch } from './payload-epochs.ts';
 import { describeRange, type RangeDescription } from './range-description.ts';
 import { type AdoptableRange, Recovery, type RecoverySummary } from './recovery.ts';
@@ -71,6 +71,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
   readonly #lock: StoreLock;
   readonly #tasks: TaskDesk;
   readonly #leases: LeaseDesk;
+  readonly #merges: MergeDesk;
   readonly #dead: Recovery;
   #timer: NodeJS.Timeout | undefined;
   #lockRenewedMs: number;
@@ -123,6 +124,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     });
     this.#core.load();
     this.#tasks = new TaskDesk(this.#core);
+    this.#merges = new MergeDesk(this.#core);
     this.#dead = new Recovery(this.#core, this.#lock.deadHolder);
     this.#leases = new LeaseDesk(this.#core, () => this.#dead.releaseRest(this.#leases));
     this.recovery = this.#dead.summary;
@@ -134,59 +136,33 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   // --- consumers: see DispatcherApi ----------------------------------------------------------------------------------
 
-  async getJob(request: Parameters<DispatcherApi['getJob']>[0]): ReturnType<DispatcherApi['getJob']> {
-    this.#checkUsable();
-    return this.#leases.getJob(request);
-  }
-
-  async getEventRanges(
-    request: Parameters<DispatcherApi['getEventRanges']>[0],
-  ): ReturnType<DispatcherApi['getEventRanges']> {
-    this.#checkUsable();
-    return this.#leases.getEventRanges(request);
-  }
-
-  async updateEventRanges(
-    request: Parameters<DispatcherApi['updateEventRanges']>[0],
-  ): ReturnType<DispatcherApi['updateEventRanges']> {
-    this.#checkUsable();
-    return this.#leases.updateEventRanges(request);
-  }
-
-  async heartbeat(request: Parameters<DispatcherApi['heartbeat']>[0]): ReturnType<DispatcherApi['heartbeat']> {
-    this.#checkUsable();
-    return this.#leases.heartbeat(request);
-  }
-
-  async release(request: Parameters<DispatcherApi['release']>[0]): Promise<void> {
-    this.#checkUsable();
-    await this.#leases.release(request);
-  }
-
-  async leave(request: Parameters<DispatcherApi['leave']>[0]): Promise<void> {
-    this.#checkUsable();
-    await this.#leases.leave(request);
-  }
+  readonly getJob: DispatcherApi['getJob'] = async (request) => this.#usable.leases.getJob(request);
+  readonly getEventRanges: DispatcherApi['getEventRanges'] = async (request) =>
+    this.#usable.leases.getEventRanges(request);
+  readonly updateEventRanges: DispatcherApi['updateEventRanges'] = async (request) =>
+    this.#usable.leases.updateEventRanges(request);
+  readonly heartbeat: DispatcherApi['heartbeat'] = async (request) => this.#usable.leases.heartbeat(request);
+  readonly release: DispatcherApi['release'] = async (request) => this.#usable.leases.release(request);
+  readonly leave: DispatcherApi['leave'] = async (request) => this.#usable.leases.leave(request);
 
   /**
    * Looks after leases and the lock; true when there is more to do at once. Called by a timer, by hand in simulations.
    */
   tick(): boolean {
-    this.#checkUsable();
+    const { leases } = this.#usable;
     const now = this.#core.clock.monotonicMs();
     if (now - this.#lockRenewedMs >= LOCK_RENEW_MS) {
       this.#lockRenewedMs = now;
       this.#core.commit.write(STORE_KEYS.lock, this.#lock.renewal());
     }
-    return this.#leases.checkLeases();
+    return leases.checkLeases();
   }
 
   // --- tasks ---------------------------------------------------------------------------------------------------------
 
   /** A task without files; returns its ID. Throws `REQUEST_INVALID` for a value out of bounds. */
   async submitTask(options: TaskOptions): Promise<number> {
-    this.#checkUsable();
-    return this.#tasks.submit(options);
+    return this.#usable.tasks.submit(options);
   }
 
   /**
@@ -194,47 +170,39 @@ export class Dispatcher implements DispatcherApi, MergeApi {
    * `REQUEST_INVALID` for a sealed task or a selection that is out of order.
    */
   async addFiles(taskID: number, files: readonly TaskFile[]): Promise<void> {
-    this.#checkUsable();
-    return this.#tasks.addFiles(taskID, files);
+    return this.#usable.tasks.addFiles(taskID, files);
   }
 
   /** All files are known: the last output can be completed, and the end of the task be seen. */
   async sealTask(taskID: number): Promise<void> {
-    this.#checkUsable();
-    return this.#tasks.seal(taskID);
+    return this.#usable.tasks.seal(taskID);
   }
 
   /** What is open or held is cancelled, what is finished and not merged is discarded; consumers are told to stop. */
   async cancelTask(taskID: number): Promise<void> {
-    this.#checkUsable();
-    return this.#tasks.cancelTask(taskID);
+    return this.#usable.tasks.cancelTask(taskID);
   }
 
   async cancelRanges(taskID: number, ranges: readonly number[]): Promise<number> {
-    this.#checkUsable();
-    return this.#tasks.cancelRanges(taskID, ranges);
+    return this.#usable.tasks.cancelRanges(taskID, ranges);
   }
 
   async discard(taskID: number, ranges: readonly number[]): Promise<number> {
-    this.#checkUsable();
-    return this.#tasks.discard(taskID, ranges);
+    return this.#usable.tasks.discard(taskID, ranges);
   }
 
   /** Gives ranges another chance with counters at zero: by default all that are fatal. Returns how many. */
   async retry(taskID: number, selection: RangeSelection = {}): Promise<number> {
-    this.#checkUsable();
-    return this.#tasks.retry(taskID, selection);
+    return this.#usable.tasks.retry(taskID, selection);
   }
 
   async deleteTask(taskID: number): Promise<void> {
-    this.#checkUsable();
-    return this.#tasks.deleteTask(taskID);
+    return this.#usable.tasks.deleteTask(taskID);
   }
 
   /** From here on ranges are made by another payload; which were made by the old one is kept, see {@link payloadEpochs}. */
   async acceptPayloadChange(taskID: number, payload: string): Promise<void> {
-    this.#checkUsable();
-    return this.#tasks.acceptPayloadChange(taskID, payload);
+    return this.#usable.tasks.acceptPayloadChange(taskID, payload);
   }
 
   /** What older payloads have made; all else was made by the last of `TaskSummary.payloads`. */
@@ -292,8 +260,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     taskID: number,
     updates: readonly Extract<RangeUpdate, { kind: 'finished' }>[],
   ): Promise<readonly UpdateOutcome[]> {
-    this.#checkUsable();
-    return this.#dead.adopt(this.#core.task(taskID), this.#leases, updates);
+    return this.#dead.adopt(this.#core.task(taskID), this.#usable.leases, updates);
   }
 
   /**
@@ -303,8 +270,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
    * it happens again and again; all that were in flight when left out
    */
   async releaseDead(taskID: number, inExecution?: ReadonlySet<number>): Promise<void> {
-    this.#checkUsable();
-    this.#dead.release(this.#core.task(taskID), this.#leases, inExecution);
+    this.#dead.release(this.#core.task(taskID), this.#usable.leases, inExecution);
     await this.#core.commit.durable();
   }
 
@@ -315,56 +281,21 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   // --- merging: see MergeApi -----------------------------------------------------------------------------------------
 
-  nextMergeJob(request: Parameters<MergeApi['nextMergeJob']>[0]): MergeJob | undefined {
-    this.#checkUsable();
-    const task = this.#core.task(request.taskID);
-    if (task.record.cancelled) return undefined;
-    return task.merge.next({ ...request, pressure: task.underPressure, sealed: task.record.sealed });
-  }
-
-  async commitMerge(request: Parameters<MergeApi['commitMerge']>[0]): Promise<void> {
-    this.#checkUsable();
-    const task = this.#core.task(request.taskID);
-    task.merge.merged(request);
-    this.#core.bell.ring(request.taskID, 'work');
-    await this.#core.commit.durable();
-    task.merge.forgetComplete(request.outputIndex);
-  }
-
-  async failMerge(request: Parameters<MergeApi['failMerge']>[0]): Promise<void> {
-    this.#checkUsable();
-    const task = this.#core.task(request.taskID);
-    for (const { rangeIndex } of request.damaged) task.epochs.forget(rangeIndex);
-    for (const { rangeIndex, message } of task.merge.failed(request.outputIndex, request.damaged)) {
-      const failure = { cause: 'merge-failed', message, logTail: [] } as const;
-      task.failures.add(rangeIndex, task.attemptOf(rangeIndex), failure, this.#core.clock.nowMs());
-    }
-    this.#core.bell.ring(request.taskID, 'work');
-    await this.#core.commit.durable();
-  }
-
-  async resetOutput(request: Parameters<MergeApi['resetOutput']>[0]): Promise<void> {
-    this.#checkUsable();
-    const task = this.#core.task(request.taskID);
-    const { taskID, outputIndex, message } = request;
-    this.#core.logger.warn({ taskID, outputIndex, reason: message }, 'output is made again');
-    for (const rangeIndex of task.merge.reset(outputIndex)) task.epochs.forget(rangeIndex);
-    this.#core.bell.ring(taskID, 'work');
-    await this.#core.commit.durable();
-  }
-
-  unfinishedOutputs(request: Parameters<MergeApi['unfinishedOutputs']>[0]): IterableIterator<MergeJob> {
-    return this.#core.task(request.taskID).merge.unfinished();
-  }
+  readonly nextMergeJob: MergeApi['nextMergeJob'] = (request) => this.#usable.merges.nextMergeJob(request);
+  readonly commitMerge: MergeApi['commitMerge'] = async (request) => this.#usable.merges.commitMerge(request);
+  readonly failMerge: MergeApi['failMerge'] = async (request) => this.#usable.merges.failMerge(request);
+  readonly resetOutput: MergeApi['resetOutput'] = async (request) => this.#usable.merges.resetOutput(request);
+  readonly unfinishedOutputs: MergeApi['unfinishedOutputs'] = (request) =>
+    this.#usable.merges.unfinishedOutputs(request);
 
   /** Files at the aggregation point that are recorded and not merged: all others there are nobody's. */
   unmergedFiles(taskID: number): ReadonlySet<string> {
-    return new Set(this.#core.task(taskID).outputLog.files());
+    return this.#merges.unmergedFiles(taskID);
   }
 
   /** Merged files of outputs that were completed so far, in no order. */
   completedFiles(taskID: number): IterableIterator<MergedFile> {
-    return this.#core.task(taskID).merge.completedFiles();
+    return this.#merges.completedFiles(taskID);
   }
 
   // --- end of life ---------------------------------------------------------------------------------------------------
@@ -416,10 +347,12 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     }
   }
 
-  #checkUsable(): void {
+  /** The desks, while they are to be used. */
+  get #usable(): { readonly tasks: TaskDesk; readonly leases: LeaseDesk; readonly merges: MergeDesk } {
     const { failure } = this.#core.commit;
     if (failure !== undefined) throw failure;
     if (this.#closed !== undefined) throw new GranuleError('REQUEST_INVALID', 'the dispatcher is closed');
+    return { tasks: this.#tasks, leases: this.#leases, merges: this.#merges };
   }
 }
 

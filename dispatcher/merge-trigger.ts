@@ -10,19 +10,11 @@
 import type { MergedFile, MergeGap, MergeItem, MergeJob, StreamProgress } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { MERGE_FAILURES_MAX, TAIL_RANGES_MAX } from '../core/limits.ts';
-import type { GroupCommit, WriteSource } from './group-commit.ts';
+import type { OutputBook } from './output-book.ts';
 import type { OutputLog } from './output-log.ts';
-import {
-  isComplete,
-  newOutput,
-  type OfferedStretch,
-  type OutputState,
-  packOutputState,
-  unpackOutputState,
-} from './output-state.ts';
+import type { OfferedStretch, OutputState } from './output-state.ts';
 import type { MergeWatch, RangeTable } from './range-table.ts';
 import { isFinished, isMissing, isOpen, isTerminal } from './range-word.ts';
-import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
 import { RANGE_ACTIONS } from './transitions.ts';
 
 export interface StretchRequest {
@@ -42,65 +34,56 @@ export interface MergeCommit {
   readonly completed?: readonly MergedFile[];
 }
 
-export class MergeTrigger implements WriteSource, MergeWatch {
+export class MergeTrigger implements MergeWatch {
   readonly #table: RangeTable;
   readonly #outputLog: OutputLog;
-  readonly #store: TableStore;
-  readonly #commit: GroupCommit;
-  /** all that are not complete and have a terminal range */
-  readonly #outputs = new Map<number, OutputState>();
-  /** those that may have a stretch to offer */
+  readonly #outputs: OutputBook;
+  /** outputs that may have a stretch to offer */
   readonly #candidates = new Set<number>();
-  readonly #changed = new Set<OutputState>();
   readonly #onCandidate: () => void;
 
   constructor(options: {
     readonly table: RangeTable;
     readonly outputLog: OutputLog;
-    readonly store: TableStore;
-    readonly commit: GroupCommit;
+    readonly outputs: OutputBook;
     /** there may be a stretch to merge where there was none */
     readonly onCandidate: () => void;
   }) {
     this.#table = options.table;
     this.#outputLog = options.outputLog;
-    this.#store = options.store;
-    this.#commit = options.commit;
+    this.#outputs = options.outputs;
     this.#onCandidate = options.onCandidate;
     this.#table.watchMerge(this);
   }
 
   load(): void {
-    for (const { key, value } of this.#store.entries(['open', this.#table.taskID])) {
-      const outputIndex = Number((key as readonly unknown[])[2]);
-      this.#outputs.set(outputIndex, unpackOutputState(outputIndex, value));
-      this.#candidates.add(outputIndex);
-    }
+    this.#outputs.load();
+    for (const outputIndex of this.#outputs.openIndices()) this.#candidates.add(outputIndex);
   }
 
   becameTerminal(rangeIndex: number): void {
     const outputIndex = this.#table.plan.outputOf(rangeIndex);
-    const output = this.#outputs.get(outputIndex) ?? this.#begin(outputIndex);
+    const output = this.#outputs.get(outputIndex) ?? this.#outputs.begin(outputIndex);
     if (rangeIndex === output.scannedTo || rangeIndex < output.cursor) this.#offerable(outputIndex);
   }
 
   becameOpen(rangeIndex: number): void {
     const outputIndex = this.#table.plan.outputOf(rangeIndex);
-    const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex) ?? this.#begin(outputIndex);
+    const output = this.#outputs.find(outputIndex) ?? this.#outputs.begin(outputIndex);
     output.failure = undefined;
-    if (rangeIndex < output.cursor) output.reopened = new Set(output.reopened).add(rangeIndex);
+    if (rangeIndex < output.cursor) output.reopened.add(rangeIndex);
     else output.scannedTo = Math.min(output.scannedTo, rangeIndex);
-    this.#note(output);
+    this.#outputs.changed(output);
   }
 
   /** The last file is known: an output that could have grown may now be complete. */
   noteSealed(): void {
-    for (const outputIndex of this.#outputs.keys()) this.#offerable(outputIndex);
+    for (const outputIndex of this.#outputs.openIndices()) this.#offerable(outputIndex);
   }
 
   next(request: StretchRequest): MergeJob | undefined {
-    const places = request.pressure ? this.#outputs.keys() : this.#candidates;
-    for (const outputIndex of [...places]) {
+    const places = request.pressure ? this.#outputs.openIndices() : [...this.#candidates];
+    for (const outputIndex of places) {
       if (request.busyOutputs.includes(outputIndex)) continue;
       const output = this.#outputs.get(outputIndex);
       if (output === undefined || output.failure !== undefined) {
@@ -128,17 +111,16 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     if (offered.amended === undefined) {
       for (let rangeIndex = output.cursor; rangeIndex <= commit.throughRange; rangeIndex += 1) {
         if (!offered.missing.has(rangeIndex)) this.#mergeRange(rangeIndex);
-        else if (!isMissing(this.#table.wordAt(rangeIndex))) {
-          output.reopened = new Set(output.reopened).add(rangeIndex);
-        }
+        else if (!isMissing(this.#table.wordAt(rangeIndex))) output.reopened.add(rangeIndex);
       }
       output.cursor = Math.max(output.cursor, commit.throughRange + 1);
       output.scannedTo = Math.max(output.scannedTo, output.cursor);
       output.gaps = [...output.gaps, ...commit.gaps];
     } else {
-      for (const rangeIndex of offered.amended) this.#mergeRange(rangeIndex);
-      const amended = new Set(offered.amended);
-      output.reopened = new Set([...output.reopened].filter((rangeIndex) => !amended.has(rangeIndex)));
+      for (const rangeIndex of offered.amended) {
+        this.#mergeRange(rangeIndex);
+        output.reopened.delete(rangeIndex);
+      }
       output.gaps = commit.gaps;
     }
     output.progress = commit.progress;
@@ -146,7 +128,7 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     output.offered = undefined;
     if (commit.completed !== undefined) output.files = commit.completed;
     this.#offerable(output.outputIndex);
-    this.#note(output);
+    this.#outputs.changed(output);
   }
 
   /**
@@ -162,7 +144,7 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     output.offered = undefined;
     output.mergeFailures += 1;
     const givenUp = output.mergeFailures >= MERGE_FAILURES_MAX;
-    this.#note(output);
+    this.#outputs.changed(output);
     this.#offerable(outputIndex);
     const changed = damaged.filter(({ rangeIndex }) => {
       const word = this.#table.apply(rangeIndex, givenUp ? RANGE_ACTIONS.abandon : RANGE_ACTIONS.damage);
@@ -176,7 +158,7 @@ export class MergeTrigger implements WriteSource, MergeWatch {
 
   /** What was merged of an output is gone: all of it is to be made again. Returns the ranges that it concerns. */
   reset(outputIndex: number): readonly number[] {
-    const output = this.#outputs.get(outputIndex) ?? this.#reload(outputIndex);
+    const output = this.#outputs.find(outputIndex);
     if (output === undefined) return [];
     const { firstRange } = this.#table.plan.outputSpan(outputIndex);
     const mergedEnd = output.cursor;
@@ -184,7 +166,7 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     output.scannedTo = firstRange;
     output.progress = [];
     output.gaps = [];
-    output.reopened = new Set();
+    output.reopened.clear();
     output.files = undefined;
     output.failure = undefined;
     output.offered = undefined;
@@ -193,14 +175,14 @@ export class MergeTrigger implements WriteSource, MergeWatch {
       if (this.#table.apply(rangeIndex, RANGE_ACTIONS.unmerge) >= 0) lost.push(rangeIndex);
     }
     this.#offerable(outputIndex);
-    this.#note(output);
+    this.#outputs.changed(output);
     return lost;
   }
 
   *unfinished(): IterableIterator<MergeJob> {
     const { plan, cursor } = this.#table;
     const handedOutEnd = plan.rangeCount - cursor <= TAIL_RANGES_MAX ? plan.rangeCount : cursor;
-    for (const outputIndex of [...this.#outputs.keys()].sort((left, right) => left - right)) {
+    for (const outputIndex of this.#outputs.openIndices().toSorted((left, right) => left - right)) {
       const output = this.#outputs.get(outputIndex);
       if (output === undefined || output.files !== undefined) continue;
       const end = Math.min(handedOutEnd, plan.outputSpan(outputIndex).endRange);
@@ -212,64 +194,10 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     }
   }
 
-  /** States of open outputs, for reports; those of complete ones are in the store. */
-  open(): Iterable<OutputState> {
-    return this.#outputs.values();
-  }
-
-  /** Files of outputs that were completed, waiting for an amendment or not, in no order. */
-  *completedFiles(): IterableIterator<MergedFile> {
-    for (const { files } of this.#outputs.values()) yield* files ?? [];
-    for (const { key, value } of this.#store.entries(['complete', this.#table.taskID])) {
-      const outputIndex = Number((key as readonly unknown[])[2]);
-      if (!this.#outputs.has(outputIndex)) yield* unpackOutputState(outputIndex, value).files ?? [];
-    }
-  }
-
   /** The range is in a stretch that is being merged: its outcome is settled by that. */
   isOffered(rangeIndex: number): boolean {
     const offered = this.#outputs.get(this.#table.plan.outputOf(rangeIndex))?.offered;
     return offered !== undefined && rangeIndex <= offered.throughRange && !offered.missing.has(rangeIndex);
-  }
-
-  collectWrites(write: (key: StoreKey, value: Uint8Array | undefined) => void): void {
-    const { taskID } = this.#table;
-    for (const output of this.#changed) {
-      const open = STORE_KEYS.openOutput(taskID, output.outputIndex);
-      const complete = STORE_KEYS.completeOutput(taskID, output.outputIndex);
-      write(isComplete(output) ? open : complete, undefined);
-      write(isComplete(output) ? complete : open, packOutputState(output));
-    }
-    this.#changed.clear();
-  }
-
-  /** Complete outputs leave the memory; only to be called when what was changed is durable. */
-  forgetComplete(outputIndex: number): void {
-    const output = this.#outputs.get(outputIndex);
-    if (output === undefined || !isComplete(output) || this.#changed.has(output)) return;
-    this.#outputs.delete(outputIndex);
-    this.#candidates.delete(outputIndex);
-  }
-
-  #begin(outputIndex: number): OutputState {
-    const output = newOutput(outputIndex, this.#table.plan.outputSpan(outputIndex));
-    this.#outputs.set(outputIndex, output);
-    this.#note(output);
-    return output;
-  }
-
-  /** A complete output, which is in the store only; undefined for one that has not begun. */
-  #reload(outputIndex: number): OutputState | undefined {
-    const bytes = this.#store.get(STORE_KEYS.completeOutput(this.#table.taskID, outputIndex));
-    if (bytes === undefined) return undefined;
-    const output = unpackOutputState(outputIndex, bytes);
-    this.#outputs.set(outputIndex, output);
-    return output;
-  }
-
-  #note(output: OutputState): void {
-    this.#changed.add(output);
-    this.#commit.changed(this);
   }
 
   #offerable(outputIndex: number): void {
@@ -312,9 +240,9 @@ export class MergeTrigger implements WriteSource, MergeWatch {
     const made = ranges.filter((rangeIndex) => isFinished(this.#table.wordAt(rangeIndex)));
     if (made.length === 0) {
       // All have failed again: the files stay as they are.
-      output.reopened = new Set();
+      output.reopened.clear();
       this.#candidates.delete(output.outputIndex);
-      this.#note(output);
+      this.#outputs.changed(output);
       return undefined;
     }
     const { endRange } = this.#table.plan.outputSpan(output.outputIndex);

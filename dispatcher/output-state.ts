@@ -11,7 +11,7 @@ export interface OutputState {
   /** places of missing ranges before the cursor */
   gaps: readonly MergeGap[];
   /** ranges before the cursor that were missing and have been given another chance since */
-  reopened: ReadonlySet<number>;
+  readonly reopened: Set<number>;
   /** failed merges since the last one that went well */
   mergeFailures: number;
   /** set when all of it is merged */

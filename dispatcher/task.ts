@@ -7,6 +7,7 @@ import { FailureLog } from './failure-log.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { HandOut } from './hand-out.ts';
 import { MergeTrigger } from './merge-trigger.ts';
+import { OutputBook } from './output-book.ts';
 import { OutputLog } from './output-log.ts';
 import { PayloadEpochs } from './payload-epochs.ts';
 import { ProgramDeaths } from './program-deaths.ts';
@@ -23,6 +24,7 @@ type FileRow = Omit<TaskFile, 'fileIndex'>;
 export class Task {
   readonly table: RangeTable;
   readonly outputLog: OutputLog;
+  readonly outputs: OutputBook;
   readonly merge: MergeTrigger;
   readonly handOut: HandOut;
   readonly failures: FailureLog;
@@ -58,11 +60,11 @@ export class Task {
       progress: progress === undefined ? undefined : unpackRecord<ProgressRecord>(progress),
     });
     this.outputLog = new OutputLog(record.taskID, commit);
+    this.outputs = new OutputBook(record.taskID, plan, store, commit);
     this.merge = new MergeTrigger({
       table: this.table,
       outputLog: this.outputLog,
-      store,
-      commit,
+      outputs: this.outputs,
       onCandidate: () => environment.onMergeable(record.taskID),
     });
     this.handOut = new HandOut(this.table);
