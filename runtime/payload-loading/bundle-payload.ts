@@ -53,6 +53,8 @@ export async function bundlePayload(path: string): Promise<PayloadBundle> {
       mainFields: ['main'],
       conditions: [],
       sourcemap: 'external',
+      // Stacks need places only, and each worker reads the map.
+      sourcesContent: false,
       // Drops the comments in which esbuild names paths.
       minifyWhitespace: true,
       legalComments: 'none',

@@ -14,7 +14,7 @@ import { BUILTIN_PAYLOADS, type BuiltinPayload, findBuiltinPayload } from '../..
 import { builtinIdentity } from './builtin-identity.ts';
 import { bundlePayload } from './bundle-payload.ts';
 import { describePayload, type LoadedPayload, type PayloadDescription, payloadWhere } from './describe-payload.ts';
-import { importPayloadModule } from './import-payload.ts';
+import { BUNDLE_ENDING, importPayloadModule } from './import-payload.ts';
 import { callPayload } from './payload-call.ts';
 
 export interface PayloadRequest {
@@ -42,9 +42,10 @@ export async function loadPayload(request: PayloadRequest): Promise<LoadedPayloa
 /** Built-in payloads are trusted: they are described right here, which saves the start of a thread. */
 async function loadBuiltin(builtin: BuiltinPayload, request: PayloadRequest): Promise<LoadedPayload> {
   const moduleUrl = builtModuleUrl(builtin.moduleUrl);
-  const module = await importPayloadModule(moduleUrl);
-  const description = await describePayload(module, request.options, payloadWhere(builtin.name));
-  return { ...description, source: builtin.name, identity: await builtinIdentity(builtin.name), moduleUrl };
+  const describe = async (): Promise<PayloadDescription> =>
+    describePayload(await importPayloadModule(moduleUrl), request.options, payloadWhere(builtin.name));
+  const [identity, description] = await Promise.all([builtinIdentity(builtin.name), describe()]);
+  return { ...description, source: builtin.name, identity, moduleUrl };
 }
 
 /** Threads load plain JavaScript: run from source, the built module is taken. */
@@ -65,7 +66,8 @@ async function loadModule(path: string, request: PayloadRequest): Promise<Loaded
 
 /** Each file appears whole or not at all, so a kill leaves no half bundle behind its name. */
 async function keepBundle(folder: string, identity: string, code: string, sourceMap: string): Promise<string> {
-  const path = join(resolve(folder), `${identity}.mjs`);
+  const name = `${identity}${BUNDLE_ENDING}`;
+  const path = join(resolve(folder), name);
   await mkdir(folder, { recursive: true });
   const place = async (target: string, text: string): Promise<void> => {
     const temporary = `${target}.${process.pid}.tmp`;
@@ -73,7 +75,7 @@ async function keepBundle(folder: string, identity: string, code: string, source
     await rename(temporary, target);
   };
   await place(`${path}.map`, sourceMap);
-  await place(path, `${code}//# sourceMappingURL=${identity}.mjs.map\n`);
+  await place(path, `${code}//# sourceMappingURL=${name}.map\n`);
   return pathToFileURL(path).href;
 }
 
