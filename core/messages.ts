@@ -103,6 +103,7 @@ export interface WorkerFlush {
   readonly kind: 'flush';
 }
 
+/** Finish and leave; also the answer to a worker's last message, after which its thread may end. */
 export interface WorkerEnd {
   readonly kind: 'end';
 }

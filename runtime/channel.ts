@@ -8,8 +8,13 @@
  * Rules that keep a process alive (each was seen to abort one when broken):
  * - a thread that may die has no `receive()` pending while it runs foreign code;
  * - a socket has one send at a time: {@link SendQueue} serialises them;
- * - a thread that dies by an uncaught exception closes its channels first.
+ * - a thread that dies by an uncaught exception closes its channels first;
+ * - channels between threads that come and go use `ipc`, not `inproc`: over inproc a message *is* the sender's memory,
+ *   which its receiver gives back at some later garbage collection, through a sender that may be gone by then.
  */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Packr, Unpackr } from 'msgpackr';
 import { Dealer, Pair, Router } from 'zeromq';
 import { assert } from '../core/assert.ts';
@@ -21,6 +26,29 @@ export const CHANNEL_VERSION = 1;
 const VERSION_FRAME = Uint8Array.of(CHANNEL_VERSION);
 const packr = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: true });
+
+/** Addresses for the channels of one node, in a folder that only this user can enter. */
+export class LocalAddresses {
+  readonly #folder: string;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** The folder lies in the system's folder for temporary files: a socket's path may have 107 bytes at most. */
+  static async create(): Promise<LocalAddresses> {
+    return new LocalAddresses(await mkdtemp(join(tmpdir(), 'granule-')));
+  }
+
+  /** @param name short; one channel each */
+  address(name: string): string {
+    return `ipc://${join(this.#folder, name)}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
 
 export interface Received<In> {
   readonly message: In;
@@ -131,6 +159,7 @@ export class PeerChannel<In, Out> {
 
   /** Closes at once, for a thread that is about to end. */
   destroy(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#socket.close();
   }

@@ -242,11 +242,13 @@ export class TokenScatterer {
         return;
       case 'init-failed':
         this.#workers.delete(peer);
+        this.#send(worker, { kind: 'end' }, []);
         this.#listeners.onInitFailed(worker.workerIndex, deserialiseError(message.error));
         return;
       case 'leave':
-        this.#takeReports(worker, message.reports);
         this.#workers.delete(peer);
+        this.#send(worker, { kind: 'end' }, []);
+        this.#takeReports(worker, message.reports);
         this.#requeue(worker);
         this.#listeners.onLeave(
           worker.workerIndex,

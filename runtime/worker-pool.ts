@@ -8,6 +8,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Piscina } from 'piscina';
+import { assert } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, GranuleError } from '../core/errors.ts';
 import { INIT_FAILURES_MAX } from '../core/limits.ts';
@@ -93,7 +94,7 @@ export class WorkerPool {
         done: Promise.resolve(),
       };
       this.#workers.push(worker);
-      this.#begin(worker);
+      worker.done = this.#begin(worker);
     }
   }
 
@@ -142,7 +143,13 @@ export class WorkerPool {
     return true;
   }
 
-  /** Resolves when every session is over. */
+  /** Ends every thread that runs foreign code. Those that wait for tokens are ended by the scatterer's message. */
+  terminateAll(failure: Failure): void {
+    this.#closing = true;
+    for (const worker of this.#workers) this.terminate(worker.workerIndex, failure);
+  }
+
+  /** Resolves when every session is over; no new ones begin from now on. */
   async sessionsOver(): Promise<void> {
     this.#closing = true;
     await Promise.all(this.#workers.map((worker) => worker.done));
@@ -158,15 +165,13 @@ export class WorkerPool {
     const worker = this.#workers[workerIndex];
     if (worker === undefined || this.#closing) return;
     // After the old session's task has ended: piscina then has a thread to spare.
-    worker.done = worker.done.then(() => {
-      if (!this.#closing) this.#begin(worker);
-      return worker.done;
-    });
+    worker.done = worker.done.then(() => (this.#closing ? undefined : this.#begin(worker)));
   }
 
-  #begin(worker: Worker): void {
+  /** Resolves when the session is over; never rejects. */
+  #begin(worker: Worker): Promise<void> {
     const template = this.#template;
-    if (template === undefined) return;
+    assert(template !== undefined, 'the pool was started');
     worker.session += 1;
     worker.peer = `worker-${worker.workerIndex}-${worker.session}`;
     worker.abort = new AbortController();
@@ -178,7 +183,7 @@ export class WorkerPool {
     worker.board = ExecutionBoard.forNewSession();
     this.#listeners.onSession(peer, workerIndex, worker.board);
     const data: SessionData = { ...template, workerIndex, peer, folder, board: worker.board.memory };
-    worker.done = this.#pool.run(data, { signal: worker.abort.signal }).then(
+    return this.#pool.run(data, { signal: worker.abort.signal }).then(
       () => undefined,
       (error: unknown) => this.#noteDeath(worker, peer, error),
     );

@@ -85,7 +85,7 @@ export class WorkerSession {
     try {
       await this.#initialize();
     } catch (error) {
-      await channel.send({ kind: 'init-failed', error: serialiseError(error) });
+      await this.#sendLast({ kind: 'init-failed', error: serialiseError(error) });
       return 'broken';
     }
     const watch = setInterval(() => this.#watchTimeout(), TIMEOUT_CHECK_MS);
@@ -95,9 +95,10 @@ export class WorkerSession {
       for (;;) {
         if (this.#isBroken) return await this.#leave('broken', this.#broken);
         if (this.#mustRecycle()) return await this.#finalizeAndLeave('recycle');
+        // Nothing is sent once the thread is doomed: it could end before ZeroMQ has taken its memory.
+        if (!this.#board.tryEnterWaiting()) return 'broken';
         await channel.send({ kind: 'ask', reports: this.#takeReports(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
         readyAfterMs = null;
-        if (!this.#board.tryEnterWaiting()) return 'broken';
         const received = await channel.receive();
         this.#board.enterRunning();
         if (received === undefined) return 'broken';
@@ -377,7 +378,7 @@ export class WorkerSession {
 
   async #leave<Reason extends 'end' | 'recycle' | 'broken'>(reason: Reason, error: unknown): Promise<Reason> {
     if (reason === 'broken') this.#closeFiles();
-    await this.#parts.channel.send({
+    await this.#sendLast({
       kind: 'leave',
       reason,
       reports: this.#takeReports(),
@@ -385,6 +386,17 @@ export class WorkerSession {
       threadCpuMs: this.#parts.cpuClock.nowMs(),
     });
     return reason;
+  }
+
+  /**
+   * Sends the last message and waits until the scatterer has it: ZeroMQ sends from this thread's memory, which is gone
+   * when the thread ends.
+   */
+  async #sendLast(message: FromWorker): Promise<void> {
+    const { channel } = this.#parts;
+    if (!this.#board.tryEnterWaiting()) return;
+    await channel.send(message);
+    await channel.receive();
   }
 
   /** An asynchronous event over its time-out: aborted, then given up. (An endless loop is the supervisor's business.) */
