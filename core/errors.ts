@@ -65,6 +65,13 @@ export const ERROR_TABLE = {
     retry: 'never',
     summary: 'An input path, glob or list names nothing that exists.',
   },
+  INPUT_NONE_USABLE: {
+    kind: 'input',
+    exitCode: 2,
+    httpStatus: 422,
+    retry: 'never',
+    summary: 'None of the inputs given can be used.',
+  },
   INPUT_EMPTY: {
     kind: 'input',
     exitCode: 4,

@@ -14,6 +14,8 @@ export const RECOGNISE_BYTES_MAX = 64 * KiB;
 export const INDEX_READ_BYTES = 1 * MiB;
 /** One event's bytes; more is refused at indexing, since an event is held in memory whole. */
 export const EVENT_BYTES_MAX = 512 * MiB;
+/** Threads that index files at once: hashing and reading are soon bound by the disk. */
+export const INDEXING_THREADS_MAX = 8;
 /** Run information (header, weight names) that precedes events; held in memory by each worker. */
 export const RUN_HEADER_BYTES_MAX = 64 * MiB;
 

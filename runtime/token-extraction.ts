@@ -20,8 +20,8 @@ export interface EventBytesReader {
   addFile(file: { readonly fileIndex: number; readonly record: FileRecord; readonly places: readonly string[] }): void;
   /** What will be read next, in order: a hint to fetch ahead. */
   plan(requests: readonly ByteRequest[]): void;
-  /** In the order asked. The bytes belong to the caller. */
-  read(requests: readonly ByteRequest[], signal: AbortSignal): Promise<readonly Uint8Array[]>;
+  /** In the order asked; an error stands for bytes that cannot be had. The bytes belong to the caller. */
+  read(requests: readonly ByteRequest[], signal: AbortSignal): Promise<readonly (Uint8Array | GranuleError)[]>;
 }
 
 export interface ByteRequest {
@@ -36,6 +36,8 @@ export interface TokenBatch {
   readonly files: readonly WorkerFile[];
   readonly tokens: readonly RangeToken[];
   readonly frames: readonly Uint8Array[];
+  /** tokens whose bytes cannot be had */
+  readonly refused: readonly { readonly token: RangeToken; readonly error: GranuleError }[];
 }
 
 interface KnownFile {
@@ -95,19 +97,28 @@ export class TokenExtraction {
     for (const token of tokens) {
       const known = this.#known(token.fileIndex);
       if (known.announced) continue;
-      known.announced = true;
       files.push(await this.#describe(known, signal));
+      known.announced = true;
     }
     const riding = tokens.filter((token) => this.#known(token.fileIndex).path === null);
-    if (riding.length === 0) return { files, tokens, frames: [] };
-    const frames = await this.#reader.read(riding, signal);
-    let frame = 0;
-    const complete = tokens.map((token) => {
-      if (this.#known(token.fileIndex).path !== null) return token;
-      frame += 1;
-      return { ...token, frame: frame - 1 };
-    });
-    return { files, tokens: complete, frames };
+    if (riding.length === 0) return { files, tokens, frames: [], refused: [] };
+    const read = await this.#reader.read(riding, signal);
+    const bytesOf = new Map(riding.map((token, index) => [token, read[index]]));
+    const complete: RangeToken[] = [];
+    const frames: Uint8Array[] = [];
+    const refused: { token: RangeToken; error: GranuleError }[] = [];
+    for (const token of tokens) {
+      const bytes = bytesOf.get(token);
+      if (bytes === undefined) {
+        complete.push(token);
+      } else if (bytes instanceof Uint8Array) {
+        complete.push({ ...token, frame: frames.length });
+        frames.push(bytes);
+      } else {
+        refused.push({ token, error: bytes });
+      }
+    }
+    return { files, tokens: complete, frames, refused };
   }
 
   async #describe(known: KnownFile, signal: AbortSignal): Promise<WorkerFile> {
@@ -115,7 +126,7 @@ export class TokenExtraction {
     const runHeaders =
       known.path !== null || record.runSegments.length === 0
         ? null
-        : await this.#reader.read(
+        : await this.#readAll(
             record.runSegments.map((segment) => ({ fileIndex, ...segment })),
             signal,
           );
@@ -128,6 +139,15 @@ export class TokenExtraction {
       runSegments: record.runSegments,
       runHeaders,
     };
+  }
+
+  async #readAll(requests: readonly ByteRequest[], signal: AbortSignal): Promise<Uint8Array[]> {
+    this.#reader.plan(requests);
+    const read = await this.#reader.read(requests, signal);
+    return read.map((bytes) => {
+      if (bytes instanceof Uint8Array) return bytes;
+      throw bytes;
+    });
   }
 
   #locateRun(run: readonly LeasedRange[], tokens: RangeToken[]): void {

@@ -7,9 +7,11 @@ import { assertNever } from '../core/assert.ts';
 import type { LeasedRange } from '../core/dispatcher-api.ts';
 import { serialiseError } from '../core/errors.ts';
 import { EXTRACT_FRAMES_BYTES, EXTRACT_TOKENS } from '../core/limits.ts';
+import { createLoggerFactory } from '../core/log.ts';
 import type { FromExtractor, RangeToken, ToExtractor } from '../core/messages.ts';
 import { PeerChannel } from './channel.ts';
 import { EventIndex } from './indexing/event-index.ts';
+import { DiskCache } from './remote/disk-cache.ts';
 import { EventDataReader } from './remote/event-data-reader.ts';
 import { TokenExtraction } from './token-extraction.ts';
 import type { ExtractorData } from './token-extractor.ts';
@@ -29,8 +31,9 @@ async function extract(extraction: TokenExtraction, ranges: readonly LeasedRange
   }
   for (const group of groupsOf(tokens)) {
     try {
-      const { files, tokens: complete, frames } = await extraction.load(group, shutdown.signal);
+      const { files, tokens: complete, frames, refused } = await extraction.load(group, shutdown.signal);
       await channel.send({ kind: 'tokens', files, tokens: complete }, frames);
+      for (const { token, error } of refused) await refuse([token], error);
     } catch (error) {
       await refuse(group, error);
     }
@@ -61,8 +64,23 @@ function* groupsOf(tokens: readonly RangeToken[]): IterableIterator<readonly Ran
 
 async function main(): Promise<void> {
   await using index = await EventIndex.open({ path: data.indexPath, readOnly: true });
-  await using reader = new EventDataReader(data.reader);
-  const extraction = new TokenExtraction(index, reader);
+  const log = createLoggerFactory(data.log);
+  const cache =
+    data.cache === null ? undefined : await DiskCache.open({ ...data.cache, log: log.forComponent('prefetch') });
+  const reader = new EventDataReader({
+    remote: data.remote,
+    prefetchBytesMax: data.prefetchBytesMax,
+    cache,
+    log: log.forComponent('prefetch'),
+  });
+  try {
+    await serve(new TokenExtraction(index, reader));
+  } finally {
+    await reader.close();
+  }
+}
+
+async function serve(extraction: TokenExtraction): Promise<void> {
   for (;;) {
     const received = await channel.receive();
     if (received === undefined) return;

@@ -3,17 +3,22 @@ import { Worker } from 'node:worker_threads';
 import { assertNever } from '../core/assert.ts';
 import type { LeasedRange } from '../core/dispatcher-api.ts';
 import { deserialiseError, type GranuleError } from '../core/errors.ts';
+import type { LogLevel } from '../core/log.ts';
 import type { ExtractFile, FromExtractor, RangeToken, ToExtractor, WorkerFile } from '../core/messages.ts';
 import { threadEntryUrl } from '../core/thread-entry.ts';
 import { PeerChannel } from './channel.ts';
-import type { EventDataReaderOptions } from './remote/event-data-reader.ts';
+import type { RemoteOptions } from './remote/remote-options.ts';
 
 /** Given to the thread when it starts. */
 export interface ExtractorData {
   readonly channelAddress: string;
   /** the event index's store */
   readonly indexPath: string;
-  readonly reader: EventDataReaderOptions;
+  readonly remote: RemoteOptions;
+  readonly prefetchBytesMax: number;
+  /** disk cache of remote data; null for none */
+  readonly cache: { readonly folder: string; readonly sizeBytesMax: number } | null;
+  readonly log: { readonly file: string; readonly level: LogLevel };
 }
 
 export interface ExtractorListeners {

@@ -1,0 +1,130 @@
+/**
+ * Reads the inputs of a run: expands what was given to places, indexes every file (in threads, or not at all when it has
+ * not changed since), refuses what is unusable and lets the rest go on.
+ */
+import { resolve } from 'node:path';
+import { GranuleError, isGranuleError } from '../core/errors.ts';
+import type { FileRecord } from '../core/file-index.ts';
+import { INDEXING_THREADS_MAX } from '../core/limits.ts';
+import { IndexingPool } from './indexing/indexing-pool.ts';
+import { checkDistinct, expandInputs, type InputPlace } from './inputs.ts';
+import type { ResolvedRunOptions } from './options.ts';
+import type { NodeEvents } from './run-events.ts';
+import type { RunFolders } from './run-folders.ts';
+import type { RunSurroundings } from './run-handle.ts';
+
+/** A file whose events can be processed. */
+export interface UsableInput {
+  /** absolute path or URL */
+  readonly place: string;
+  readonly record: FileRecord;
+}
+
+export interface RefusedInput {
+  readonly place: string;
+  readonly error: GranuleError;
+}
+
+export interface InputSet {
+  /** in the order given */
+  readonly inputs: readonly UsableInput[];
+  readonly refused: readonly RefusedInput[];
+}
+
+export interface InputSetParts {
+  readonly folders: RunFolders;
+  readonly events: NodeEvents;
+  readonly surroundings: RunSurroundings;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * @throws INPUT_DUPLICATE, INPUT_CHANGED, STORE_FAILED, the signal's reason; and what was wrong with the first input when
+ * none is usable
+ */
+export async function readInputs(
+  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount'>,
+  parts: InputSetParts,
+): Promise<InputSet> {
+  const { stdin } = parts.surroundings;
+  const expanded = await expandInputs(options.inputs, { stdin, outFolder: options.outFolder });
+  const refused: RefusedInput[] = expanded.refused.map((error) =>
+    refuse(parts, String(error.details['place'] ?? ''), error),
+  );
+  await using pool = new IndexingPool({
+    indexPath: parts.folders.index,
+    threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
+  });
+  const answers = await Promise.all(expanded.places.map((place) => indexPlace(pool, place, parts)));
+  const inputs: UsableInput[] = [];
+  for (const answer of answers) {
+    if ('error' in answer) refused.push(answer);
+    else inputs.push(answer);
+  }
+  checkDistinct(inputs.map(({ place, record }) => ({ place, lfn: record.lfn, guid: record.guid })));
+  const [first] = refused;
+  if (inputs.length === 0 && first !== undefined) throw noUsableInput(first.error, refused.length);
+  return { inputs, refused };
+}
+
+async function indexPlace(
+  pool: IndexingPool,
+  { place }: InputPlace,
+  parts: InputSetParts,
+): Promise<UsableInput | RefusedInput> {
+  const startedMs = performance.now();
+  const path = resolve(parts.surroundings.currentFolder, place);
+  try {
+    const { record, outcome, previousGuid } = await pool.index(path, { signal: parts.signal });
+    if (outcome === 'changed') throw changed(place, String(previousGuid), record.guid);
+    parts.events.emit('input:indexed', {
+      place,
+      lfn: record.lfn,
+      guid: record.guid,
+      format: record.format,
+      eventCount: record.eventCount,
+      sizeBytes: record.sizeBytes,
+      wasRead: outcome === 'read',
+      wallMs: performance.now() - startedMs,
+    });
+    return { place: path, record };
+  } catch (error) {
+    if (!isGranuleError(error) || !isAboutOneInput(error)) throw error;
+    return refuse(parts, place, error);
+  }
+}
+
+/** Errors that leave the other files usable. */
+function isAboutOneInput(error: GranuleError): boolean {
+  return error.code.startsWith('INPUT_') && error.code !== 'INPUT_CHANGED';
+}
+
+function refuse(parts: InputSetParts, place: string, error: GranuleError): RefusedInput {
+  parts.events.emit('input:refused', {
+    place,
+    code: error.code,
+    message: error.message,
+    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+  });
+  return { place, error };
+}
+
+function changed(place: string, before: string, now: string): GranuleError {
+  return new GranuleError(
+    'INPUT_CHANGED',
+    `${place} has other content than when this run began (GUID ${before} then, ${now} now)`,
+    {
+      details: { place, before, now },
+      remedy: 'restore the file, or begin a new run with another --out (or --fresh to throw this one away)',
+    },
+  );
+}
+
+function noUsableInput(first: GranuleError, count: number): GranuleError {
+  const more = count > 1 ? ` (and ${count - 1} more)` : '';
+  return new GranuleError('INPUT_NONE_USABLE', `no input can be used: ${first.message}${more}`, {
+    cause: first,
+    details: first.details,
+    ...(first.remedy === undefined ? {} : { remedy: first.remedy }),
+  });
+}
