@@ -1,11 +1,14 @@
 /**
  * The flow of one node, wired: dispatcher → pilot → token extractor → token scatterer → workers → stager → dispatcher,
- * with the merge beside it. The one place that builds the parts; it reads top to bottom like the flow.
+ * with the merge beside it. The one place that builds the parts; `start` reads top to bottom like the flow, and `close`
+ * ends them from the source to the sink.
  *
- * Parts are started from the sink to the source and closed from the source to the sink.
+ * States: *running* → *draining* (nothing new; what is in execution ends) → *closed*. `abandon` gives up executions, too.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { assert } from '../core/assert.ts';
 import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { QUEUED_FRAMES_BYTES_MAX } from '../core/limits.ts';
@@ -22,13 +25,13 @@ import { REMOTE_DEFAULTS, remoteOptionsFromEnvironment } from './remote/remote-o
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
-import { RunMeter } from './run-meter.ts';
+import type { RunMeter } from './run-meter.ts';
 import type { RunTask } from './run-task.ts';
 import { Stager } from './stager.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenExtractor } from './token-extractor.ts';
 import { TokenScatterer } from './token-scatterer.ts';
-import { WorkerPool } from './worker-pool.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
 export interface FlowInput {
   readonly options: ResolvedRunOptions;
@@ -39,40 +42,355 @@ export interface FlowInput {
   readonly payload: LoadedPayload;
   /** what `prepare` returned */
   readonly shared: unknown;
+  /** its threads have been starting since the command began */
+  readonly pool: WorkerPool;
   readonly events: NodeEvents;
   readonly meter: RunMeter;
-  readonly loggers: LoggerFactory & { readonly file: string };
+  readonly loggers: LoggerFactory;
   /** something broke that the run cannot go on without */
   readonly onFatal: (error: unknown) => void;
-  /** the source of remote data is gone: the run stops early */
+  /** remote data cannot be reached any more */
   readonly onSourceGone: (error: GranuleError) => void;
+  /** a batch of reports was answered */
+  readonly onAnswered: () => void;
 }
 
 export class Flow {
   readonly #input: FlowInput;
-  readonly #addresses: LocalAddresses;
-  readonly #channel: ServerChannel<FromWorker, ToWorker>;
-  readonly #served: Promise<void>;
-  readonly merge: MergeService;
-  readonly #stager: Stager;
-  readonly #pool: WorkerPool;
-  readonly #scatterer: TokenScatterer;
-  readonly #supervisor: Supervisor;
-  readonly #extractor: TokenExtractor;
-  readonly #pilot: Pilot;
-  readonly #stopListening: () => void;
+  readonly #consumerID = randomUUID();
+  readonly #unlisten: (() => void)[] = [];
+  #addresses!: LocalAddresses;
+  #channel!: ServerChannel<FromWorker, ToWorker>;
+  #served!: Promise<void>;
+  #merge!: MergeService;
+  #stager!: Stager;
+  #scatterer!: TokenScatterer;
+  #supervisor!: Supervisor;
+  #extractor!: TokenExtractor;
+  #pilot!: Pilot;
+  #closed: Promise<void> | undefined;
 
-  /** Builds and starts every part; the first range is leased before this resolves. */
-  static async start(input: FlowInput): Promise<Flow> {
-    const job = await input.dispatcher.getJob({
-      consumer: { consumerID: randomUUID(), host: hostname(), pid: process.pid },
-      taskID: input.task.taskID,
-    });
-    if (job === undefined) {
-      throw new GranuleError('INTERNAL', `task ${input.task.taskID} has no job although events are left`);
-    }
-    const addresses = await LocalAddresses.create();
-    const channel = await ServerChannel.bind<FromWorker, ToWorker>(addresses.address('workers'));
-    return new Flow(input, { job, addresses, channel });
+  private constructor(input: FlowInput) {
+    this.#input = input;
   }
+
+  /** Builds and starts every part, the sink first. */
+  static async start(input: FlowInput): Promise<Flow> {
+    const flow = new Flow(input);
+    const job = await flow.#getJob();
+    flow.#addresses = await LocalAddresses.create();
+    flow.#merge = flow.#buildMerge();
+    flow.#stager = flow.#buildStager(job);
+    flow.#channel = await ServerChannel.bind<FromWorker, ToWorker>(flow.#addresses.address('workers'));
+    flow.#scatterer = flow.#buildScatterer();
+    flow.#supervisor = new Supervisor(flow.#scatterer, input.pool, input.options);
+    flow.#startWorkers(job);
+    flow.#extractor = await flow.#startExtractor();
+    flow.#pilot = flow.#buildPilot(job);
+    flow.#served = flow.#scatterer.serve();
+    flow.#served.catch(input.onFatal);
+    flow.#supervisor.start();
+    flow.#unlisten.push(input.dispatcher.onChange(({ kind }) => flow.#noteChange(kind)));
+    flow.#merge.poke();
+    flow.#pilot.start();
+    return flow;
+  }
+
+  /** Resolves when nothing leased is unanswered and nothing more is to be had. */
+  over(): Promise<void> {
+    return this.#pilot.over();
+  }
+
+  /** Takes nothing new and returns what no worker has begun; executions under way end. */
+  async drain(): Promise<void> {
+    await this.#pilot.drain();
+  }
+
+  get isDraining(): boolean {
+    return this.#pilot.isDraining;
+  }
+
+  /** Workers that execute something. */
+  get busyCount(): number {
+    return this.#scatterer.busyCount;
+  }
+
+  /** Time that `percentile` percent of executions do not exceed, in ms. */
+  executionMs(percentile: number): number {
+    return this.#supervisor.percentileMs(percentile);
+  }
+
+  /** Completes outputs whose ranges are all terminal. */
+  async finishMerging(): Promise<void> {
+    await this.#merge.flush();
+  }
+
+  get merge(): MergeService {
+    return this.#merge;
+  }
+
+  /**
+   * Ends every part. Executions under way are given up (their ranges are returned without cost); what was reported is
+   * recorded first. Any number of times.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    const { pool } = this.#input;
+    for (const unlisten of this.#unlisten) unlisten();
+    this.#supervisor.stop();
+    this.#scatterer.takeBackAll();
+    this.#scatterer.end();
+    pool.terminateAll({ cause: 'cancelled', message: 'the run stops', logTail: [] });
+    await pool.sessionsOver();
+    await this.#stager.drained();
+    await this.#pilot.close();
+    await this.#extractor.close();
+    await this.#channel.close();
+    await this.#served;
+    await this.#merge.close();
+    await pool.close();
+    await this.#addresses[Symbol.asyncDispose]();
+  }
+
+  /** Lets workers that have nothing more to do finalize their payload, and waits for them. */
+  async endWorkers(): Promise<void> {
+    this.#scatterer.end();
+    await this.#input.pool.sessionsOver();
+    await this.#stager.drained();
+  }
+
+  // --- the parts, in the order of the flow -----------------------------------------------------------------------------
+
+  async #getJob(): Promise<Job> {
+    const { dispatcher, task } = this.#input;
+    const consumer = { consumerID: this.#consumerID, host: hostname(), pid: process.pid };
+    const job = await dispatcher.getJob({ consumer, taskID: task.taskID });
+    if (job === undefined)
+      throw new GranuleError('INTERNAL', `task ${task.taskID} has no job although events are left`);
+    return job;
+  }
+
+  #buildPilot(job: Job): Pilot {
+    const { dispatcher, options, task, events } = this.#input;
+    return new Pilot(
+      {
+        dispatcher,
+        scatterer: this.#scatterer,
+        extractor: this.#extractor,
+        stager: this.#stager,
+        source: {
+          announceFile: (fileIndex) => this.#announceFile(fileIndex),
+          isExhausted: () => isExhausted(dispatcher, task.taskID),
+        },
+      },
+      {
+        consumerID: this.#consumerID,
+        job,
+        workerCount: options.workerCount,
+        rangeLimit:
+          options.limitEvents === null
+            ? Number.POSITIVE_INFINITY
+            : Math.ceil(options.limitEvents / options.eventsPerRange),
+      },
+      {
+        onLeased: (ranges) => events.emit('range:leased', { rangeCount: ranges.length }),
+        onReturned: (rangeCount) => events.emit('range:returned', { rangeCount }),
+        onTail: (atTail) => this.#supervisor.setAtTail(atTail),
+        onStopped: () => this.#input.onFatal(new GranuleError('TASK_UNKNOWN', 'the task was cancelled')),
+        onFatal: this.#input.onFatal,
+      },
+    );
+  }
+
+  async #announceFile(fileIndex: number): Promise<void> {
+    const input = this.#input.task.inputs[fileIndex];
+    assert(input !== undefined, 'a range names a file of its task');
+    await this.#extractor.addFile({ fileIndex, record: input.record, places: [input.place] });
+  }
+
+  #startExtractor(): Promise<TokenExtractor> {
+    const { options, folders, surroundings, onFatal } = this.#input;
+    return TokenExtractor.start(
+      {
+        channelAddress: this.#addresses.address('extractor'),
+        indexPath: folders.index,
+        remote: { ...REMOTE_DEFAULTS, ...remoteOptionsFromEnvironment(surroundings.environment) },
+        prefetchBytesMax: QUEUED_FRAMES_BYTES_MAX,
+        cache:
+          options.cacheFolder === null ? null : { folder: options.cacheFolder, sizeBytesMax: options.cacheBytesMax },
+        log: { file: join(folders.private, 'token-extractor.log'), level: options.logLevel },
+      },
+      {
+        onTokens: (files, tokens, frames) => {
+          for (const file of files) this.#scatterer.addFile(file);
+          this.#scatterer.add(tokens, frames);
+          this.#pilot.poke();
+        },
+        onRefused: (ranges, error) => this.#refuse(ranges, error),
+        onFatal,
+      },
+    );
+  }
+
+  /** Ranges whose bytes cannot be had: a source that is gone ends the run, anything else fails the events. */
+  #refuse(ranges: readonly { readonly rangeIndex: number; readonly attemptNr: number }[], error: GranuleError): void {
+    const { dispatcher, onFatal, onSourceGone } = this.#input;
+    if (error.code === 'SOURCE_UNREACHABLE') {
+      const jobID = this.#pilot.job.jobID;
+      dispatcher.release({ consumerID: this.#consumerID, jobID, ranges }).then(() => this.#pilot.poke(), onFatal);
+      onSourceGone(error);
+      return;
+    }
+    this.#stager.add(
+      ranges.map(
+        (range): RangeReport => ({
+          kind: 'failed',
+          ...range,
+          eventCount: 1,
+          failure: failureOf(error, []),
+          failuresBefore: 0,
+          wallMs: 0,
+          copy: false,
+        }),
+      ),
+    );
+  }
+
+  #buildScatterer(): TokenScatterer {
+    const { events, loggers, pool, onFatal } = this.#input;
+    let isFirst = true;
+    return new TokenScatterer(
+      this.#channel,
+      {
+        onReports: (reports) => {
+          this.#supervisor.noteReports(reports);
+          this.#stager.add(reports);
+        },
+        onTokensGiven: () => {
+          if (!isFirst) return;
+          isFirst = false;
+          events.emit('event:first-executing', { sinceStartMs: Date.now() - this.#input.surroundings.startedAtMs });
+        },
+        onWorkerReady: (workerIndex, readyAfterMs) => {
+          pool.noteReady(workerIndex);
+          events.emit('worker:started', { workerIndex, readyAfterMs });
+        },
+        onInitFailed: (workerIndex, error) => pool.noteInitFailed(workerIndex, error),
+        onLeave: (workerIndex, reason, error) => {
+          pool.noteLeft(workerIndex, reason !== 'end');
+          if (reason === 'end') events.emit('worker:ended', { workerIndex });
+          else {
+            const cause = reason === 'recycle' ? 'recycled' : 'payload-late-error';
+            events.emit('worker:replaced', { workerIndex, cause, message: error?.message ?? reason });
+          }
+        },
+        onHungry: () => this.#pilot.poke(),
+        onFatal,
+      },
+      loggers.forComponent('token-scatterer'),
+    );
+  }
+
+  #startWorkers(job: Job): void {
+    const { options, folders, payload, pool, shared, task, events } = this.#input;
+    pool.start(
+      {
+        channelAddress: this.#addresses.address('workers'),
+        payloadUrl: payload.moduleUrl,
+        payloadOptions: payload.options,
+        outputs: payload.outputs,
+        shared,
+        taskID: task.taskID,
+        jobID: job.jobID,
+        taskSeed: options.seed,
+        aggregationFolder: folders.aggregation,
+        sequence: options.sequence,
+        outputBytesMax: options.outputBytesMax,
+        logLevel: options.logLevel,
+        recycleEvents: options.recycleAfterEvents ?? 0,
+        recycleMemoryBytes: (options.recycleAboveMB ?? 0) * 1024 * 1024,
+        processingTag: payload.version === undefined ? payload.name : `${payload.name}-${payload.version}`,
+      },
+      {
+        onSession: (peer, workerIndex, board) => {
+          board.setTimeoutMs(this.#supervisor.timeoutMs);
+          this.#scatterer.expect(peer, workerIndex, board);
+        },
+        onDeath: (peer, workerIndex, failure) => {
+          const returned = this.#scatterer.lose(peer, failure);
+          events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
+          if (returned > 0) this.#pilot.poke();
+        },
+        onFatal: this.#input.onFatal,
+      },
+    );
+  }
+
+  #buildStager(job: Job): Stager {
+    const { dispatcher, folders, onFatal } = this.#input;
+    return new Stager(
+      dispatcher,
+      { consumerID: this.#consumerID, jobID: job.jobID, aggregationFolder: folders.aggregation },
+      { onAnswered: (reports, outcomes) => this.#noteAnswered(reports, outcomes), onFatal },
+    );
+  }
+
+  #buildMerge(): MergeService {
+    const { dispatcher, folders, task, options, loggers, onFatal } = this.#input;
+    return MergeService.start({
+      api: dispatcher,
+      taskID: task.taskID,
+      folders: { out: folders.out, growing: folders.growing, aggregation: folders.aggregation },
+      streams: task.streams,
+      naming: task.naming,
+      mode: options.mergeMode,
+      inputFile: (fileIndex) => {
+        const file = task.files[fileIndex];
+        assert(file !== undefined, 'an output names files of its task');
+        return file;
+      },
+      log: loggers.forComponent('merger'),
+      onCommit: () => this.#pilot.poke(),
+      onFailure: onFatal,
+    });
+  }
+
+  #noteChange(kind: 'work' | 'merge' | 'stopped'): void {
+    if (kind === 'merge') this.#merge.poke();
+    else if (kind === 'work') this.#pilot.poke();
+  }
+
+  #noteAnswered(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
+    const { events, meter, task } = this.#input;
+    const before = meter.finishedEvents;
+    meter.note(reports, outcomes);
+    if (meter.finishedEvents > before) events.emit('events:finished', { eventCount: meter.finishedEvents - before });
+    for (const [index, report] of reports.entries()) {
+      if (report.kind !== 'failed' || outcomes[index] !== 'accepted') continue;
+      if (!meter.isFatal(report)) this.#pilot.noteRetries(1);
+      const [range] = this.#input.dispatcher.describeRanges(task.taskID, report.rangeIndex, 1);
+      assert(range !== undefined, 'a report names a range of the task');
+      events.emit('event:failed', {
+        lfn: task.files[range.fileIndex]?.lfn ?? '',
+        position: report.failure.position ?? range.startEvent,
+        eventCount: report.eventCount,
+        attemptNr: report.attemptNr,
+        cause: report.failure.cause,
+        message: report.failure.message,
+        fatal: meter.isFatal(report),
+      });
+    }
+    this.#input.onAnswered();
+    this.#pilot.poke();
+  }
+}
+
+/** Nothing of the task can become ready any more. */
+function isExhausted(dispatcher: Dispatcher, taskID: number): boolean {
+  const { sealed, ranges } = dispatcher.getTask(taskID);
+  return sealed && ranges.ready + ranges.sent + ranges.running + ranges.failed + ranges.corrupted === 0;
 }

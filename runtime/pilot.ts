@@ -122,6 +122,15 @@ export class Pilot {
     this.#listeners.onReturned(ranges.length);
   }
 
+  get job(): Job {
+    return this.#options.job;
+  }
+
+  /** Ranges that will be handed out once more do not count against the limit again. */
+  noteRetries(rangeCount: number): void {
+    this.#rangesLeft += rangeCount;
+  }
+
   get isDraining(): boolean {
     return this.#state === 'draining';
   }

@@ -41,6 +41,8 @@ interface WorkerState {
 export interface ScattererListeners {
   /** Ranges that workers closed or that failed, in batches. */
   onReports(reports: readonly RangeReport[]): void;
+  /** A worker was sent tokens. */
+  onTokensGiven(): void;
   onWorkerReady(workerIndex: number, readyAfterMs: number): void;
   onInitFailed(workerIndex: number, error: GranuleError): void;
   onLeave(workerIndex: number, reason: 'end' | 'recycle' | 'broken', error: GranuleError | undefined): void;
@@ -375,6 +377,7 @@ export class TokenScatterer {
     worker.waiting = false;
     const number = worker.board.openBatch(batch.length);
     this.#send(worker, { kind: 'tokens', files, tokens, batch: number, copy: batch[0]?.copy ?? false }, frames);
+    this.#listeners.onTokensGiven();
   }
 
   #send(worker: WorkerState, message: ToWorker, frames: readonly Uint8Array[]): void {

@@ -52,16 +52,15 @@ interface Worker {
 export class WorkerPool {
   readonly #pool: Piscina;
   readonly #options: WorkerPoolOptions;
-  readonly #listeners: WorkerPoolListeners;
+  #listeners: WorkerPoolListeners | undefined;
   readonly #log: Logger;
   readonly #workers: Worker[] = [];
   #template: SessionTemplate | undefined;
   #initFailures = 0;
   #closing = false;
 
-  constructor(options: WorkerPoolOptions, listeners: WorkerPoolListeners, log: Logger) {
+  constructor(options: WorkerPoolOptions, log: Logger) {
     this.#options = options;
-    this.#listeners = listeners;
     this.#log = log;
     // Threads start now, while inputs are still being indexed.
     this.#pool = new Piscina({
@@ -79,9 +78,10 @@ export class WorkerPool {
     this.#pool.on('error', () => undefined);
   }
 
-  /** Begins a session in every worker. */
-  start(template: SessionTemplate): void {
+  /** Begins a session in every worker. Once. */
+  start(template: SessionTemplate, listeners: WorkerPoolListeners): void {
     this.#template = template;
+    this.#listeners = listeners;
     for (let workerIndex = 0; workerIndex < this.#options.workerCount; workerIndex += 1) {
       const worker: Worker = {
         workerIndex,
@@ -112,7 +112,7 @@ export class WorkerPool {
     if (worker !== undefined) worker.state = 'over';
     if (this.#initFailures >= INIT_FAILURES_MAX) {
       this.#closing = true;
-      this.#listeners.onFatal(
+      this.#listeners?.onFatal(
         new GranuleError(
           'PAYLOAD_INIT_FAILED',
           `the payload failed to initialize ${this.#initFailures} times in a row: ${error.message}`,
@@ -181,7 +181,7 @@ export class WorkerPool {
     const folder = join(this.#options.workersFolder, `worker_${workerIndex}`);
     mkdirSync(folder, { recursive: true });
     worker.board = ExecutionBoard.forNewSession();
-    this.#listeners.onSession(peer, workerIndex, worker.board);
+    this.#listeners?.onSession(peer, workerIndex, worker.board);
     const data: SessionData = { ...template, workerIndex, peer, folder, board: worker.board.memory };
     return this.#pool.run(data, { signal: worker.abort.signal }).then(
       () => undefined,
@@ -200,11 +200,11 @@ export class WorkerPool {
     worker.state = 'over';
     if (wasStarting) {
       const cause = new GranuleError('PAYLOAD_INIT_FAILED', failure.message, { cause: error });
-      this.#listeners.onDeath(peer, worker.workerIndex, failure);
+      this.#listeners?.onDeath(peer, worker.workerIndex, failure);
       this.noteInitFailed(worker.workerIndex, cause);
       return;
     }
     this.#beginAgain(worker.workerIndex);
-    this.#listeners.onDeath(peer, worker.workerIndex, failure);
+    this.#listeners?.onDeath(peer, worker.workerIndex, failure);
   }
 }

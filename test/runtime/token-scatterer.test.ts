@@ -74,6 +74,7 @@ async function setUp(): Promise<{
   const reports: RangeReport[] = [];
   const listeners: ScattererListeners = {
     onReports: (some) => reports.push(...some),
+    onTokensGiven: () => undefined,
     onWorkerReady: () => undefined,
     onInitFailed: () => undefined,
     onLeave: () => undefined,

@@ -64,17 +64,6 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
       workersFolder: join(folder, 'workers'),
       heapMaxMB: options.heapMaxMB ?? null,
     },
-    {
-      onSession: (peer, workerIndex, board) => {
-        board.setTimeoutMs(supervisor.timeoutMs);
-        scatterer.expect(peer, workerIndex, board);
-      },
-      onDeath: (peer, _, failure) => {
-        deaths.push(failure.cause);
-        scatterer.lose(peer, failure);
-      },
-      onFatal: (error) => settle?.reject(error),
-    },
     silentLogger,
   );
   const scatterer: TokenScatterer = new TokenScatterer(
@@ -86,6 +75,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
         if (reports.size === tokens.length) settle?.resolve();
       },
       onWorkerReady: (workerIndex) => pool.noteReady(workerIndex),
+      onTokensGiven: () => undefined,
       onInitFailed: (workerIndex, error) => pool.noteInitFailed(workerIndex, error),
       onLeave: (workerIndex, reason) => pool.noteLeft(workerIndex, reason !== 'end'),
       onHungry: () => undefined,
@@ -107,23 +97,36 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
     runSegments: [],
     runHeaders: null,
   });
-  pool.start({
-    channelAddress: address,
-    payloadUrl: pathToFileURL(payloadPath).href,
-    payloadOptions: {},
-    outputs: options.outputs ?? { OUT: { format: 'ndjson' } },
-    shared: undefined,
-    taskID: 1,
-    jobID: 1,
-    taskSeed: 1,
-    aggregationFolder,
-    sequence: options.sequence ?? { at: 'EndEvent' },
-    outputBytesMax: options.outputBytesMax ?? 1_000_000,
-    logLevel: 'info',
-    recycleEvents: 0,
-    recycleMemoryBytes: 0,
-    processingTag: 'test',
-  });
+  pool.start(
+    {
+      channelAddress: address,
+      payloadUrl: pathToFileURL(payloadPath).href,
+      payloadOptions: {},
+      outputs: options.outputs ?? { OUT: { format: 'ndjson' } },
+      shared: undefined,
+      taskID: 1,
+      jobID: 1,
+      taskSeed: 1,
+      aggregationFolder,
+      sequence: options.sequence ?? { at: 'EndEvent' },
+      outputBytesMax: options.outputBytesMax ?? 1_000_000,
+      logLevel: 'info',
+      recycleEvents: 0,
+      recycleMemoryBytes: 0,
+      processingTag: 'test',
+    },
+    {
+      onSession: (peer, workerIndex, board) => {
+        board.setTimeoutMs(supervisor.timeoutMs);
+        scatterer.expect(peer, workerIndex, board);
+      },
+      onDeath: (peer, _, failure) => {
+        deaths.push(failure.cause);
+        scatterer.lose(peer, failure);
+      },
+      onFatal: (error) => settle?.reject(error),
+    },
+  );
   scatterer.add(tokens, []);
   supervisor.start();
   try {
