@@ -306,6 +306,13 @@ export const ERROR_TABLE = {
   },
 
   // --- everything else
+  STOPPED_EARLY: {
+    kind: 'usage',
+    exitCode: 75,
+    httpStatus: 503,
+    retry: 'backoff',
+    summary: 'The run was told to stop before it had begun to work.',
+  },
   INTERNAL: { kind: 'internal', exitCode: 1, httpStatus: 500, retry: 'never', summary: 'A bug in granule.' },
 } as const satisfies Record<string, ErrorTableEntry>;
 

@@ -124,6 +124,12 @@ export const LEASE_AHEAD_MS = 250;
 export const LEASE_AHEAD_MAX = 4096;
 /** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
 export const HEARTBEAT_MS = 5_000;
+/** A payload's `prepare` and `report` may take this long. */
+export const PREPARE_TIMEOUT_MS = 30 * 60_000;
+/** How often a run tells its progress. */
+export const PROGRESS_MS = 500;
+/** Committed ranges that are looked at to list in the manifest which payload made them. */
+export const MANIFEST_RANGES_SCANNED_MAX = 2_000_000;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /** A batch of short events is sized to about this much work: it hides the round trip to the scatterer. */

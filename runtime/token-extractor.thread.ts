@@ -11,7 +11,6 @@ import { createLoggerFactory } from '../core/log.ts';
 import type { FromExtractor, RangeToken, ToExtractor } from '../core/messages.ts';
 import { PeerChannel } from './channel.ts';
 import { EventIndex } from './indexing/event-index.ts';
-import { DiskCache } from './remote/disk-cache.ts';
 import { EventDataReader } from './remote/event-data-reader.ts';
 import { TokenExtraction } from './token-extraction.ts';
 import type { ExtractorData } from './token-extractor.ts';
@@ -64,15 +63,9 @@ function* groupsOf(tokens: readonly RangeToken[]): IterableIterator<readonly Ran
 
 async function main(): Promise<void> {
   await using index = await EventIndex.open({ path: data.indexPath, readOnly: true });
-  const log = createLoggerFactory(data.log);
-  const cache =
-    data.cache === null ? undefined : await DiskCache.open({ ...data.cache, log: log.forComponent('prefetch') });
-  const reader = new EventDataReader({
-    remote: data.remote,
-    prefetchBytesMax: data.prefetchBytesMax,
-    cache,
-    log: log.forComponent('prefetch'),
-  });
+  const log = createLoggerFactory(data.log).forComponent('prefetch');
+  const { remote, prefetchBytesMax, cache } = data;
+  const reader = await EventDataReader.open({ remote, prefetchBytesMax, cache: cache ?? undefined }, log);
   try {
     await serve(new TokenExtraction(index, reader));
   } finally {

@@ -1,0 +1,388 @@
+/**
+ * One node: a run from its options to its summary. Reads top to bottom as a run goes: folders, payload, inputs, event
+ * table, recovery, flow, merge, report. The parts of the flow are wired in `flow.ts`.
+ *
+ * A run ends *complete*, or early: drained (SIGTERM, wall time, a source that is gone, `-n`, the halt rule), or with an
+ * error. Whichever it is, what was finished is durable and the same command goes on.
+ */
+import { join } from 'node:path';
+import { systemClock } from '../core/clock.ts';
+import { GranuleError } from '../core/errors.ts';
+import { LEASE_MS_DEFAULT, PREPARE_TIMEOUT_MS, PROGRESS_MS } from '../core/limits.ts';
+import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
+import { Dispatcher } from '../dispatcher/dispatcher.ts';
+import { openTableReader } from '../dispatcher/table-reader.ts';
+import { writePoolFileCatalogue } from './catalogue/pool-file-catalogue.ts';
+import { writeFileDurably } from './durable-file.ts';
+import { Flow } from './flow.ts';
+import { type InputSet, readInputs } from './input-set.ts';
+import type { PartialOutput } from './merge/stretch-runner.ts';
+import type { ResolvedRunOptions } from './options.ts';
+import type { LoadedPayload } from './payload-loading/describe-payload.ts';
+import { loadPayload } from './payload-loading/load-payload.ts';
+import { preparePayload, reportPayload } from './payload-loading/payload-hooks.ts';
+import { type DrainReason, NodeEvents } from './run-events.ts';
+import { createRunFolders, type RunFolders, removeRun, runFolders } from './run-folders.ts';
+import type { RunHandle, RunSurroundings } from './run-handle.ts';
+import { RunMeter } from './run-meter.ts';
+import { countEvents, reportRun } from './run-report.ts';
+import type { RunEnding, RunSummary } from './run-summary.ts';
+import { openTask, type RunTask, recoverTask } from './run-task.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+/** Starts a run. The handle is there at once; everything that can go wrong is told by `done`. */
+export function startRun(options: ResolvedRunOptions, surroundings: RunSurroundings): RunHandle {
+  const run = new Run(options, surroundings);
+  return {
+    events: run.events,
+    done: run.execute(),
+    drain: (reason) => run.drain(reason),
+    force: () => run.force(),
+  };
+}
+
+class Run {
+  readonly events: NodeEvents;
+  readonly #options: ResolvedRunOptions;
+  readonly #surroundings: RunSurroundings;
+  readonly #folders: RunFolders;
+  readonly #meter: RunMeter;
+  /** aborted when the run is forced to stop, or breaks */
+  readonly #abort = new AbortController();
+  #loggers!: LoggerFactory & { flush(): void };
+  #flow: Flow | undefined;
+  #drainReason: DrainReason | undefined;
+  #reason: string | undefined;
+  #fatal: { readonly error: unknown } | undefined;
+  #stopWaiting: () => void = () => undefined;
+
+  constructor(options: ResolvedRunOptions, surroundings: RunSurroundings) {
+    this.#options = options;
+    this.#surroundings = surroundings;
+    this.#folders = runFolders(options.outFolder);
+    this.#meter = new RunMeter(options.failuresMax);
+    // The log file exists only once the folders do: what a listener throws before that has nowhere to go.
+    this.events = new NodeEvents({
+      debug: () => undefined,
+      info: () => undefined,
+      warn: () => undefined,
+      error: (fields, message) => this.#loggers?.forComponent('cli').error(fields, message),
+    });
+  }
+
+  drain(reason: DrainReason): void {
+    if (this.#drainReason !== undefined) return;
+    this.#drainReason = reason;
+    this.events.emit('run:draining', { reason, eventsInExecution: this.#flow?.busyCount ?? 0 });
+    const flow = this.#flow;
+    if (flow === undefined) {
+      this.#abort.abort(stoppedBeforeWork(reason));
+      return;
+    }
+    flow.drain().catch((error: unknown) => this.#noteFatal(error));
+    setTimeout(() => this.force(), this.#options.graceMs).unref();
+  }
+
+  force(): void {
+    this.#drainReason ??= 'interrupted';
+    this.#abort.abort(stoppedBeforeWork(this.#drainReason));
+    this.#stopWaiting();
+  }
+
+  async execute(): Promise<RunSummary> {
+    const { folders, payload, pool, inputs, dispatcher } = await this.#begin();
+    let task: RunTask | undefined;
+    let partial: readonly PartialOutput[] = [];
+    let recoveredEvents = 0;
+    let processingMs = 0;
+    try {
+      task = await openTask(dispatcher, this.#options, payload, inputs.inputs);
+      this.#writeCatalogue(inputs);
+      recoveredEvents = countEvents(dispatcher.getTask(task.taskID).events).finished;
+      await this.#recover(dispatcher, task, recoveredEvents);
+      if (isUnfinished(dispatcher, task.taskID)) {
+        const startedMs = performance.now();
+        partial = await this.#process({ dispatcher, task, payload, pool });
+        processingMs = performance.now() - startedMs;
+      }
+    } finally {
+      await pool.close();
+      await dispatcher.close();
+    }
+    return this.#report({ folders, task, payload, inputs, partial, recoveredEvents, processingMs });
+  }
+
+  /** Everything that must be there before the first event; what can go on side by side does. */
+  async #begin() {
+    const options = this.#options;
+    const folders = this.#folders;
+    if (options.fresh) await this.#removeOld();
+    await createRunFolders(folders);
+    this.#loggers = createLoggerFactory({ level: options.logLevel, file: folders.log });
+    const pool = new WorkerPool(
+      { workerCount: options.workerCount, workersFolder: folders.workers, heapMaxMB: options.heapMaxMB },
+      this.#loggers.forComponent('worker-pool'),
+    );
+    let dispatcher: Dispatcher | undefined;
+    try {
+      const log = this.#loggers.forComponent('cli');
+      const { signal } = this.#abort;
+      const [opened, payload, inputs] = await Promise.allSettled([
+        this.#openDispatcher(),
+        loadPayload({
+          nameOrPath: options.payload,
+          options: options.payloadOptions,
+          bundleFolder: folders.bundles,
+          log,
+          signal,
+        }),
+        readInputs(options, { folders, events: this.events, surroundings: this.#surroundings, signal }),
+      ]);
+      if (opened.status === 'fulfilled') dispatcher = opened.value;
+      return { folders, pool, dispatcher: take(opened), payload: take(payload), inputs: take(inputs) };
+    } catch (error) {
+      await pool.close();
+      await dispatcher?.close();
+      throw error;
+    }
+  }
+
+  #openDispatcher(): Promise<Dispatcher> {
+    return Dispatcher.open({
+      path: this.#folders.store,
+      clock: systemClock,
+      logger: this.#loggers.forComponent('dispatcher'),
+      leaseMs: LEASE_MS_DEFAULT,
+      force: false,
+      onFatal: (error) => this.#noteFatal(error),
+    });
+  }
+
+  /** `--fresh`: only when nobody works there. */
+  async #removeOld(): Promise<void> {
+    this.#loggers = createLoggerFactory({ level: 'silent', file: 2 });
+    try {
+      const dispatcher = await this.#openDispatcher();
+      await dispatcher.close();
+    } catch (error) {
+      // A store that cannot be read any more is thrown away all the same; one that is in use is not.
+      if (!(error instanceof GranuleError) || error.code === 'STORE_BUSY') throw error;
+    }
+    await removeRun(this.#folders);
+  }
+
+  async #recover(dispatcher: Dispatcher, task: RunTask, eventsFinished: number): Promise<void> {
+    const startedMs = performance.now();
+    const { fileCount, eventCount, rangeCount } = dispatcher.getTask(task.taskID);
+    const { taskID, resumed } = task;
+    this.events.emit('task:submitted', { taskID, fileCount, eventCount, rangeCount, resumed });
+    const { returnedCount, adoptedCount } = await recoverTask(dispatcher, task, this.#folders, this.#options);
+    if (!resumed) return;
+    this.events.emit('run:recovered', {
+      eventsFinished,
+      rangesReturned: returnedCount,
+      filesAdopted: adoptedCount,
+      filesDamaged: 0,
+      wallMs: performance.now() - startedMs,
+    });
+  }
+
+  /** Hands out, executes and merges until nothing is left, or the run is stopped. */
+  async #process(parts: {
+    readonly dispatcher: Dispatcher;
+    readonly task: RunTask;
+    readonly payload: LoadedPayload;
+    readonly pool: WorkerPool;
+  }): Promise<readonly PartialOutput[]> {
+    const { dispatcher, task, payload, pool } = parts;
+    const { signal } = this.#abort;
+    signal.throwIfAborted();
+    const log = this.#loggers.forComponent('cli');
+    const shared = await preparePayload(payload, this.#options.seed, { timeoutMs: PREPARE_TIMEOUT_MS, signal, log });
+    const flow = await Flow.start({
+      options: this.#options,
+      folders: this.#folders,
+      surroundings: this.#surroundings,
+      dispatcher,
+      task,
+      payload,
+      shared,
+      pool,
+      events: this.events,
+      meter: this.#meter,
+      loggers: this.#loggers,
+      onFatal: (error) => this.#noteFatal(error),
+      onSourceGone: (error) => {
+        this.#reason = error.message;
+        this.drain('source-gone');
+      },
+      onAnswered: () => this.#checkHalt(),
+    });
+    this.#flow = flow;
+    const progress = setInterval(() => this.#emitProgress(dispatcher, task, flow), PROGRESS_MS);
+    const walltime = this.#scheduleWalltime();
+    try {
+      const stopped = new Promise<void>((resolve) => {
+        this.#stopWaiting = resolve;
+      });
+      if (this.#fatal === undefined && !signal.aborted) await Promise.race([flow.over(), stopped]);
+      this.#throwIfFatal();
+      if (!signal.aborted) await flow.endWorkers();
+      await flow.finishMerging();
+      this.#throwIfFatal();
+      const partial = this.#options.mergePartial ? await flow.merge.writePartialOutputs() : [];
+      this.#emitProgress(dispatcher, task, flow);
+      await flow.close();
+      await this.#reportPayload(dispatcher, task, payload);
+      return partial;
+    } finally {
+      clearInterval(progress);
+      clearTimeout(walltime);
+      await flow.close();
+    }
+  }
+
+  /** The payload's own last word, once everything is merged. */
+  async #reportPayload(dispatcher: Dispatcher, task: RunTask, payload: LoadedPayload): Promise<void> {
+    if (isUnfinished(dispatcher, task.taskID)) return;
+    const outputs: Record<string, string[]> = {};
+    for (const { stream, path } of dispatcher.completedFiles(task.taskID)) {
+      outputs[stream] = [...(outputs[stream] ?? []), join(this.#options.outFolder, path)].sort();
+    }
+    await reportPayload(
+      payload,
+      {
+        folder: this.#options.outFolder,
+        eventCount: countEvents(dispatcher.getTask(task.taskID).events),
+        outputs,
+      },
+      { timeoutMs: PREPARE_TIMEOUT_MS, signal: this.#abort.signal, log: this.#loggers.forComponent('cli') },
+    );
+  }
+
+  #report(parts: {
+    readonly folders: RunFolders;
+    readonly task: RunTask;
+    readonly payload: LoadedPayload;
+    readonly inputs: InputSet;
+    readonly partial: readonly PartialOutput[];
+    readonly recoveredEvents: number;
+    readonly processingMs: number;
+  }): RunSummary {
+    const reader = openTableReader(parts.folders.store);
+    try {
+      const status = reader.tasks().find(({ record }) => record.taskID === parts.task.taskID);
+      const counts = countEvents(status?.events ?? ({} as never));
+      const summary = reportRun(reader, {
+        options: this.#options,
+        task: parts.task,
+        payload: parts.payload,
+        refused: parts.inputs.refused,
+        partial: parts.partial,
+        command: this.#surroundings.command,
+        meter: this.#meter,
+        recoveredEvents: parts.recoveredEvents,
+        ending: this.#ending(counts, parts.inputs.refused.length),
+        reason: this.#reason,
+        wallMs: Date.now() - this.#surroundings.startedAtMs,
+        processingMs: parts.processingMs,
+      });
+      writeFileDurably(parts.folders.report, [JSON.stringify(summary, null, 2), '\n']);
+      this.events.emit('run:ended', summary);
+      return summary;
+    } finally {
+      void reader.close();
+      this.#loggers.flush();
+    }
+  }
+
+  #ending(
+    { total, finished, failed }: { readonly total: number; readonly finished: number; readonly failed: number },
+    refusedCount: number,
+  ): RunEnding {
+    if (total > finished + failed) {
+      switch (this.#drainReason) {
+        case undefined:
+        case 'limit-reached':
+          return 'limited';
+        case 'halted':
+          return 'halted';
+        case 'interrupted':
+          return 'interrupted';
+        default:
+          return 'drained';
+      }
+    }
+    return failed + refusedCount > 0 ? 'failed-events' : 'complete';
+  }
+
+  #writeCatalogue({ inputs }: InputSet): void {
+    const text = writePoolFileCatalogue(
+      inputs.map(({ place, record }) => ({
+        guid: record.guid,
+        physical: [{ name: place, filetype: record.format }],
+        logical: [record.lfn],
+        metadata: [],
+      })),
+    );
+    writeFileDurably(this.#folders.catalogue, [text]);
+  }
+
+  #checkHalt(): void {
+    const reason = this.#meter.haltReason(this.#options.halt);
+    if (reason === undefined || this.#drainReason !== undefined) return;
+    this.#reason = `${reason}: the payload seems to be broken`;
+    this.drain('halted');
+  }
+
+  /** Drains early enough that what is in execution fits. */
+  #scheduleWalltime(): NodeJS.Timeout | undefined {
+    const { walltimeMs, graceMs } = this.#options;
+    if (walltimeMs === null) return undefined;
+    const elapsedMs = Date.now() - this.#surroundings.startedAtMs;
+    return setTimeout(() => this.drain('walltime'), Math.max(0, walltimeMs - graceMs - elapsedMs));
+  }
+
+  #emitProgress(dispatcher: Dispatcher, task: RunTask, flow: Flow): void {
+    const { events, unmergedFileCount } = dispatcher.getTask(task.taskID);
+    const { total, finished, failed } = countEvents(events);
+    this.events.emit('progress', {
+      phase: flow.isDraining ? 'draining' : finished + failed === total ? 'merging' : 'processing',
+      eventsTotal: total,
+      eventsFinished: finished,
+      eventsFailed: failed,
+      eventsFinishedNow: this.#meter.finishedEvents,
+      eventsRetried: this.#meter.retriedEvents,
+      workersBusy: flow.busyCount,
+      workerCount: this.#options.workerCount,
+      unmergedFiles: unmergedFileCount,
+      elapsedMs: Date.now() - this.#surroundings.startedAtMs,
+    });
+  }
+
+  #noteFatal(error: unknown): void {
+    this.#fatal ??= { error };
+    this.#stopWaiting();
+  }
+
+  #throwIfFatal(): void {
+    if (this.#fatal !== undefined) throw this.#fatal.error;
+  }
+}
+
+function isUnfinished(dispatcher: Dispatcher, taskID: number): boolean {
+  const { ranges, outputCount } = dispatcher.getTask(taskID);
+  const open = ranges.ready + ranges.sent + ranges.running + ranges.failed + ranges.corrupted + ranges.finished;
+  return open > 0 || [...dispatcher.completedFiles(taskID)].length < outputCount;
+}
+
+function stoppedBeforeWork(reason: DrainReason): GranuleError {
+  return new GranuleError('STOPPED_EARLY', `stopped before work began (${reason})`, {
+    remedy: 'run the same command again to go on',
+  });
+}
+
+function take<Value>(result: PromiseSettledResult<Value>): Value {
+  if (result.status === 'rejected') throw result.reason;
+  return result.value;
+}

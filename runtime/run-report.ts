@@ -1,0 +1,283 @@
+/**
+ * What is told about a run when a start of it ends: the manifest, kept in OUT, and the summary. Read from the event table
+ * after the dispatcher has closed it, so both say what is durable.
+ */
+
+import type { TaskFile } from '../core/dispatcher-api.ts';
+import { countSelected } from '../core/event-selection.ts';
+import { MANIFEST_RANGES_SCANNED_MAX } from '../core/limits.ts';
+import type { FailureCause, RangeState } from '../core/states.ts';
+import { GRANULE_VERSION } from '../core/version.ts';
+import { contains, type RangeIntervals } from '../dispatcher/range-intervals.ts';
+import type { OutputReport, RangeReport, TableReader } from '../dispatcher/table-reader.ts';
+import type { RefusedInput } from './input-set.ts';
+import {
+  buildManifest,
+  type EventList,
+  EventListBuilder,
+  type ManifestFailedEvent,
+  type ManifestOutput,
+  type ManifestPayload,
+  writeManifest,
+} from './manifest.ts';
+import { streamFormat } from './merge/output-names.ts';
+import type { PartialOutput } from './merge/stretch-runner.ts';
+import type { ResolvedRunOptions } from './options.ts';
+import type { LoadedPayload } from './payload-loading/describe-payload.ts';
+import type { RunMeter } from './run-meter.ts';
+import { exitCodeOf, type RunEnding, type RunSummary } from './run-summary.ts';
+import type { RunTask } from './run-task.ts';
+
+const COMMITTED: readonly RangeState[] = ['finished', 'done', 'merged'];
+const MISSING: readonly RangeState[] = ['fatal', 'cancelled', 'discarded'];
+const PAGE = 1000;
+
+export interface ReportFacts {
+  readonly options: ResolvedRunOptions;
+  readonly task: RunTask;
+  readonly payload: LoadedPayload;
+  readonly refused: readonly RefusedInput[];
+  readonly partial: readonly PartialOutput[];
+  readonly command: readonly string[];
+  readonly meter: RunMeter;
+  /** events found finished when this start began */
+  readonly recoveredEvents: number;
+  readonly ending: RunEnding;
+  readonly reason: string | undefined;
+  readonly wallMs: number;
+  /** while workers ran */
+  readonly processingMs: number;
+}
+
+/** Writes the manifest and returns the summary. @throws OUTPUT_FAILED */
+export function reportRun(reader: TableReader, facts: ReportFacts): RunSummary {
+  const outputs = outputsOf(reader, facts);
+  writeRunManifest(reader, facts, outputs);
+  return summarise(reader, facts, outputs);
+}
+
+function writeRunManifest(reader: TableReader, facts: ReportFacts, outputs: readonly ManifestOutput[]): void {
+  const { options, payload, task } = facts;
+  const status = statusOf(reader, task.taskID);
+  writeManifest(
+    options.outFolder,
+    buildManifest({
+      granuleVersion: GRANULE_VERSION,
+      command: facts.command,
+      payloads: payloadsOf(reader, facts),
+      options: { payload: payload.options, ...shownOptions(options) },
+      seed: options.seed,
+      mergeMode: options.mergeMode,
+      eventsPerRange: options.eventsPerRange,
+      ...(options.eventsPerOutput === null ? {} : { eventsPerOutput: options.eventsPerOutput }),
+      inputs: task.inputs.map(({ place, record }, fileIndex) => {
+        const selection = task.files[fileIndex]?.selection;
+        return {
+          guid: record.guid,
+          lfn: record.lfn,
+          place,
+          format: record.format,
+          eventCount: record.eventCount,
+          ...(selection === undefined ? {} : { selectedEventCount: countSelected(selection) }),
+          sizeBytes: record.sizeBytes,
+          sha256: record.sha256,
+        };
+      }),
+      refusedInputs: refusedOf(facts),
+      outputs,
+      events: countEvents(status.events),
+      failedEvents: failedEvents(reader, task),
+    }),
+  );
+}
+
+function summarise(reader: TableReader, facts: ReportFacts, outputs: readonly ManifestOutput[]): RunSummary {
+  const { options, meter, task, processingMs } = facts;
+  const { total, finished, failed } = countEvents(statusOf(reader, task.taskID).events);
+  const refusedInputs = refusedOf(facts);
+  const capacityMs = processingMs * options.workerCount;
+  return {
+    schema: 1,
+    ending: facts.ending,
+    exitCode: exitCodeOf(facts.ending, failed, refusedInputs.length),
+    ...(facts.reason === undefined ? {} : { reason: facts.reason }),
+    payload: facts.payload.name,
+    seed: options.seed,
+    outFolder: options.outFolder,
+    events: {
+      total,
+      finished,
+      failed,
+      retried: meter.retriedEvents,
+      recovered: facts.recoveredEvents,
+      left: total - finished - failed,
+    },
+    outputs: outputs.map(({ stream, path, eventCount, sizeBytes, sha256 }) => ({
+      stream,
+      path,
+      events: eventCount,
+      sizeBytes,
+      sha256,
+    })),
+    failures: groupFailures(reader, task),
+    refusedInputs,
+    workers: options.workerCount,
+    wallMs: facts.wallMs,
+    executeMs: meter.executeMs,
+    busyFraction: capacityMs > 0 ? Math.min(1, meter.executeCpuMs / capacityMs) : 0,
+  };
+}
+
+/** In events, not ranges; what is merged is finished. */
+export function countEvents(events: Readonly<Record<RangeState, number>>): {
+  readonly total: number;
+  readonly finished: number;
+  readonly failed: number;
+} {
+  const sum = (states: readonly RangeState[]): number => states.reduce((count, state) => count + events[state], 0);
+  return { total: sum(Object.keys(events) as RangeState[]), finished: sum(COMMITTED), failed: sum(MISSING) };
+}
+
+function statusOf(reader: TableReader, taskID: number) {
+  const status = reader.tasks().find(({ record }) => record.taskID === taskID);
+  if (status === undefined) throw new Error(`task ${taskID} is gone from the table`);
+  return status;
+}
+
+function outputsOf(reader: TableReader, facts: ReportFacts): ManifestOutput[] {
+  const { task } = facts;
+  const partial = new Map(facts.partial.map((file) => [file.path, file]));
+  const outputs: ManifestOutput[] = [];
+  for (const output of reader.outputs(task.taskID)) {
+    const files = output.files ?? facts.partial.filter(({ outputIndex }) => outputIndex === output.outputIndex);
+    if (files.length === 0) continue;
+    const missing = missingOf(reader, task, output);
+    for (const file of files) {
+      outputs.push({
+        stream: file.stream,
+        path: file.path,
+        format: formatOf(task, file.stream, output),
+        eventCount: file.recordCount,
+        sizeBytes: file.sizeBytes,
+        sha256: file.sha256,
+        ...(output.files === undefined && partial.has(file.path) ? { partial: true as const } : {}),
+        missing,
+      });
+    }
+  }
+  return outputs;
+}
+
+function formatOf(task: RunTask, streamName: string, output: OutputReport): string {
+  const stream = task.streams.find(({ name }) => name === streamName);
+  const file = task.naming.kind === 'input-file' ? task.files[output.outputIndex] : task.files[0];
+  return stream === undefined || file === undefined ? 'bytes' : streamFormat(stream, file.format);
+}
+
+function missingOf(reader: TableReader, task: RunTask, output: OutputReport): EventList {
+  const list = new EventListBuilder();
+  for (const range of rangesIn(reader, task.taskID, MISSING, output.firstRange)) {
+    if (range.rangeIndex >= output.endRange) break;
+    addRange(list, task.files, range);
+  }
+  return list.build();
+}
+
+/** Which events were made by which code: the payloads before the one in force, then that one. */
+function payloadsOf(reader: TableReader, facts: ReportFacts): ManifestPayload[] {
+  const { payload, task } = facts;
+  const epochs = reader.payloadEpochs(task.taskID);
+  const { record } = statusOf(reader, task.taskID);
+  const identities = [...epochs.map((epoch) => epoch.payload), record.payloads.at(-1) ?? payload.identity];
+  const version = payload.version === undefined ? {} : { version: payload.version };
+  const made = madeBy(
+    reader,
+    task,
+    epochs.map((epoch) => epoch.ranges),
+  );
+  return identities.map((identity, index) => ({
+    name: payload.name,
+    ...version,
+    identity,
+    made: made[index] ?? new EventListBuilder().build(),
+  }));
+}
+
+/** Committed events by epoch; the last list is of those in none of the epochs that are over. */
+function madeBy(reader: TableReader, task: RunTask, epochs: readonly RangeIntervals[]): EventList[] {
+  const lists = [...epochs.map(() => new EventListBuilder()), new EventListBuilder()];
+  let scannedCount = 0;
+  for (const range of rangesIn(reader, task.taskID, COMMITTED, 0)) {
+    scannedCount += 1;
+    if (scannedCount > MANIFEST_RANGES_SCANNED_MAX) {
+      return lists.map((list) => ({ ...list.build(), complete: false }));
+    }
+    const epoch = epochs.findIndex((ranges) => contains(ranges, range.rangeIndex));
+    const list = lists[epoch < 0 ? lists.length - 1 : epoch];
+    if (list !== undefined) addRange(list, task.files, range);
+  }
+  return lists.map((list) => list.build());
+}
+
+function* failedEvents(reader: TableReader, task: RunTask): IterableIterator<ManifestFailedEvent> {
+  for (const range of rangesIn(reader, task.taskID, ['fatal'], 0)) {
+    const file = task.files[range.fileIndex];
+    yield {
+      lfn: file?.lfn ?? '',
+      guid: file?.guid ?? '',
+      position: range.failure?.position ?? range.startEvent,
+      cause: range.failure?.cause ?? 'worker-died',
+      message: range.failure?.message ?? '',
+      attempts: range.attemptNr,
+    };
+  }
+}
+
+function groupFailures(reader: TableReader, task: RunTask): RunSummary['failures'] {
+  const groups = new Map<FailureCause, { events: number; example: string; message: string }>();
+  for (const range of rangesIn(reader, task.taskID, ['fatal'], 0)) {
+    const cause = range.failure?.cause ?? 'worker-died';
+    const group = groups.get(cause) ?? {
+      events: 0,
+      example: `${task.files[range.fileIndex]?.lfn}:${range.failure?.position ?? range.startEvent}`,
+      message: range.failure?.message ?? '',
+    };
+    group.events += range.lastEvent - range.startEvent + 1;
+    groups.set(cause, group);
+  }
+  return [...groups].map(([cause, group]) => ({ cause, ...group })).sort((a, b) => b.events - a.events);
+}
+
+function* rangesIn(
+  reader: TableReader,
+  taskID: number,
+  states: readonly RangeState[],
+  firstRange: number,
+): IterableIterator<RangeReport> {
+  let fromRange: number | undefined = firstRange;
+  while (fromRange !== undefined) {
+    const page: ReturnType<TableReader['events']> = reader.events({ taskID, states, fromRange, limit: PAGE });
+    yield* page.ranges;
+    fromRange = page.next;
+  }
+}
+
+function addRange(list: EventListBuilder, files: readonly TaskFile[], range: RangeReport): void {
+  const file = files[range.fileIndex];
+  if (file !== undefined) list.add(file, range.startEvent, range.lastEvent);
+}
+
+function refusedOf(facts: ReportFacts): RunSummary['refusedInputs'] {
+  return facts.refused.map(({ place, error }) => ({
+    place,
+    code: error.code,
+    message: error.message,
+    ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
+  }));
+}
+
+/** Options of the run that shape its outputs, beside those kept elsewhere in the manifest. */
+function shownOptions(options: ResolvedRunOptions): Record<string, unknown> {
+  const { events, sequence, failuresMax, lossesMax, outputBytesMax, order } = options;
+  return { events, sequence, failuresMax, lossesMax, outputBytesMax, order };
+}
