@@ -295,6 +295,7 @@ export const LISTING_ROWS_DEFAULT = 50;
 export const FORCED_END_MS = 5_000;
 
 // --- relations
+assert(TIMEOUT_GRACE_MS > CHILD_TERM_GRACE_MS + CHILD_DRAIN_MS, 'children of an aborted event are ended in time');
 assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message under way');
 assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room for what is worth one');
 assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room for what is worth one');

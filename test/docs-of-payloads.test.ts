@@ -1,5 +1,7 @@
 /** What the pages on payloads show is true: modules load, lines of the protocol are understood. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,7 +11,8 @@ import { COPROCESS_PROTOCOL, parseCoprocessLine } from '../payloads/children/cop
 import { OUTPUT_FORMAT_NAMES } from '../payloads/formats/event-format.ts';
 import { loadPayload } from '../runtime/payload-loading/load-payload.ts';
 
-const page = (name: string): string => readFileSync(fileURLToPath(new URL(`../docs/${name}`, import.meta.url)), 'utf8');
+const ROOT = fileURLToPath(new URL('..', import.meta.url));
+const page = (name: string): string => readFileSync(join(ROOT, 'docs', name), 'utf8');
 const blocks = (text: string, language: string): string[] =>
   [...text.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'))].map(([, code = '']) => code);
 
@@ -26,6 +29,23 @@ it.each(modules)('the payload %s of writing-a-payload.md loads', async (name, co
   writeFileSync(path, code);
   const payload = await loadPayload({ nameOrPath: path, options: {}, bundleFolder: folder, log: silentLogger });
   expect(payload.name).toBe(name);
+});
+
+it('the payloads of writing-a-payload.md and the examples type-check', () => {
+  const checked = join(folder, 'types');
+  cpSync(join(ROOT, 'examples/lookup-table'), checked, { recursive: true });
+  for (const [name, code] of modules) writeFileSync(join(checked, `${name}.ts`), code);
+  writeFileSync(join(checked, 'package.json'), '{"type":"module"}');
+  const paths = {
+    'granule/*': [join(ROOT, 'dist/payloads/*.d.ts')],
+    zod: [join(ROOT, 'node_modules/zod/index.d.ts')],
+  };
+  const typeRoots = [join(ROOT, 'node_modules/@types')];
+  const compilerOptions = { paths, typeRoots, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true };
+  const base = join(ROOT, 'templates/ts/tsconfig.json');
+  writeFileSync(join(checked, 'tsconfig.json'), JSON.stringify({ extends: base, compilerOptions, include: ['*.ts'] }));
+  const { stdout, status } = spawnSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', checked], { encoding: 'utf8' });
+  expect({ stdout, status }).toEqual({ stdout: '', status: 0 });
 });
 
 it('writing-a-payload.md lists every output format', () => {
