@@ -55,7 +55,7 @@ async function fetchRecord(client: HttpClient, place: EventServerPlace, signal: 
 
 async function get(client: HttpClient, url: URL, accept: string, signal: AbortSignal): Promise<HttpAnswer> {
   client.trust(url);
-  const answer = await client.send({ url, headers: { accept, 'accept-encoding': 'identity' }, signal });
+  const answer = await client.send({ url, headers: { Accept: accept, 'Accept-Encoding': 'identity' }, signal });
   if (answer.statusCode === 200) return answer;
   await discard(answer);
   throw refused(url, answer.statusCode);

@@ -64,7 +64,7 @@ export class EventServerSource implements ByteSource {
     signal: AbortSignal,
   ): Promise<void> {
     const url = this.#rangesUrl;
-    const headers = { 'content-type': EVENT_PLACES_TYPE };
+    const headers = { 'Content-Type': EVENT_PLACES_TYPE };
     const answer = await this.#client.send({ url, headers, body: encodePlaces(spans), signal });
     if (answer.statusCode !== 200) {
       await discard(answer);

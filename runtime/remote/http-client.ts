@@ -28,10 +28,13 @@ export interface HttpAnswer {
 
 export interface HttpRequest {
   readonly url: URL;
+  /** names written as in the RFCs: XRootD (seen in 5.5) does not know `range` from nothing, only `Range` */
   readonly headers: HttpHeaders;
   readonly signal: AbortSignal;
   /** a POST when given */
   readonly body?: Uint8Array;
+  /** ask for the headers only, on a connection that is not used again */
+  readonly headOnly?: boolean;
 }
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -108,8 +111,9 @@ export class HttpClient {
       const authorization = await this.#tokens.authorizationFor(url, startMs);
       const response = await transport.request(url, {
         dispatcher: transport.dispatcher,
-        method: request.body === undefined ? 'GET' : 'POST',
-        headers: authorization === undefined ? request.headers : { ...request.headers, authorization },
+        method: methodOf(request),
+        reset: request.headOnly === true,
+        headers: authorization === undefined ? request.headers : { ...request.headers, Authorization: authorization },
         signal: request.signal,
         body: request.body ?? null,
       });
@@ -173,6 +177,11 @@ export class HttpClient {
     });
     return this.#transport;
   }
+}
+
+function methodOf(request: HttpRequest): 'GET' | 'HEAD' | 'POST' {
+  if (request.headOnly === true) return 'HEAD';
+  return request.body === undefined ? 'GET' : 'POST';
 }
 
 /** Reads away a small body so that its connection can be used again; a large one is cut off. */

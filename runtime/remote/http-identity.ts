@@ -9,11 +9,21 @@ export function identityOf(headers: HttpHeaders, sizeBytes: number | undefined):
   return { sizeBytes, validator: validatorOf(headers), checksums: checksumsOf(headers) };
 }
 
-/** The entity tag, else the time of the last change. A weak tag serves: it is compared, not sent. */
+/**
+ * The entity tag, else the time of the last change, else a checksum (XRootD states nothing but that). A weak tag
+ * serves: it is compared, not sent.
+ */
 function validatorOf(headers: HttpHeaders): string | undefined {
   const { etag, 'last-modified': modified } = headers;
   if (etag !== undefined) return `etag:${etag}`;
-  return modified === undefined ? undefined : `modified:${modified}`;
+  if (modified !== undefined) return `modified:${modified}`;
+  const [checksum] = checksumsOf(headers);
+  return checksum === undefined ? undefined : `${checksum.algorithm}:${checksum.hex}`;
+}
+
+/** Validators of different kinds say nothing about each other: a server may leave its usual one out of some answers. */
+function contradict(one: string, other: string): boolean {
+  return one !== other && one.slice(0, one.indexOf(':')) === other.slice(0, other.indexOf(':'));
 }
 
 /** Throws `SOURCE_CHANGED`, and ends the transfer, when the answer is of another file than the one that was opened. */
@@ -23,7 +33,7 @@ export function checkIdentity(answer: HttpAnswer, identity: SourceIdentity): voi
     tryContentRange(answer.headers['content-range'])?.totalBytes ??
     (answer.statusCode === 200 ? lengthOf(answer.headers) : undefined);
   let difference: string | undefined;
-  if (identity.validator !== undefined && validator !== undefined && validator !== identity.validator) {
+  if (identity.validator !== undefined && validator !== undefined && contradict(validator, identity.validator)) {
     difference = `its validator was ${identity.validator} and now is ${validator}`;
   } else if (identity.sizeBytes !== undefined && sizeBytes !== undefined && sizeBytes !== identity.sizeBytes) {
     difference = `it had ${identity.sizeBytes} bytes and now has ${sizeBytes}`;
@@ -47,7 +57,7 @@ const ALGORITHMS: Readonly<Record<string, FileChecksum['algorithm']>> = {
 };
 
 /** `Digest` (RFC 3230: adler32 and crc32 in hexadecimal, hashes in base64) and `Repr-Digest` (RFC 9530). */
-function checksumsOf(headers: HttpHeaders): FileChecksum[] {
+export function checksumsOf(headers: HttpHeaders): FileChecksum[] {
   const checksums: FileChecksum[] = [];
   for (const item of `${headers['digest'] ?? ''},${headers['repr-digest'] ?? ''}`.split(',')) {
     const match = /^\s*([a-z0-9-]+)=:?([A-Za-z0-9+/=]+?):?\s*$/i.exec(item);

@@ -44,13 +44,15 @@ export class SourceFactory {
   }
 
   /**
-   * The file's bytes as they lie, from any of its places, without cache.
+   * The file's bytes as they lie, from any of its places, without cache. Servers are asked for checksums unless some are
+   * known.
    *
    * @throws CONFIG_INVALID for a place that cannot be understood
    */
   replicas(name: string, places: readonly string[], expected: ExpectedFile): ByteSource {
+    const askChecksums = expected.checksums === undefined;
     return new ReplicaSet(
-      places.flatMap((place) => parsePlace(place)).map((place) => this.#replica(place)),
+      places.flatMap((place) => parsePlace(place)).map((place) => this.#replica(place, askChecksums)),
       { name, expected, timing: this.#options, clock: this.#clock, log: this.#log },
     );
   }
@@ -75,10 +77,12 @@ export class SourceFactory {
     await this.client.close();
   }
 
-  #replica(place: Place): Replica {
+  #replica(place: Place, askChecksums: boolean): Replica {
     if (place.kind === 'local') return { source: new LocalSource(place.path), expectedMs: () => 0 };
     const source =
-      place.kind === 'http' ? new HttpSource(this.client, place.url) : new EventServerSource(this.client, place);
+      place.kind === 'http'
+        ? new HttpSource(this.client, place.url, askChecksums)
+        : new EventServerSource(this.client, place);
     return { source, expectedMs: (sizeBytes, nowMs) => source.expectedMs(sizeBytes, nowMs) };
   }
 }

@@ -21,6 +21,7 @@ export type Fault =
 /** What a request asked for, as a fault chooser sees it. `number` counts requests from 1. */
 export interface SeenRequest {
   readonly number: number;
+  readonly method: string;
   readonly path: string;
   readonly rangeCount: number;
   readonly range: string | undefined;
@@ -90,6 +91,7 @@ export class FaultServer {
     const range = request.headers.range;
     const seen: SeenRequest = {
       number: this.seen.length + 1,
+      method: request.method ?? '',
       path,
       range,
       rangeCount: range === undefined ? 0 : range.split(',').length,
@@ -185,6 +187,10 @@ export class FaultServer {
     const limit = end === undefined ? body.length : Math.min(body.length, end.afterBytes);
     const step = bytesPerMs === undefined ? 64 * 1024 : Math.ceil(bytesPerMs * 10);
     response.flushHeaders();
+    if (response.req.method === 'HEAD') {
+      response.end();
+      return;
+    }
     const closed = once(response, 'close');
     for (let at = 0; at < limit && !response.destroyed; at += step) {
       const chunk = body.subarray(at, Math.min(limit, at + step));

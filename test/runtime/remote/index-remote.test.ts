@@ -45,7 +45,7 @@ function indexUrl(path: string, acceptChange = false): Promise<IndexAnswer> {
 }
 
 describe('indexRemote', () => {
-  it('reads a file once, and asks one byte of it the next time', async () => {
+  it('reads a file once, and asks one byte and its checksum the next time', async () => {
     const { record, outcome } = await indexUrl('/data/events%201.ndjson');
     expect([outcome, record.lfn, record.eventCount, record.sizeBytes]).toEqual([
       'read',
@@ -56,7 +56,10 @@ describe('indexRemote', () => {
     expect(index.lookupSpan(record.guid, 1, 2)).toMatchObject({ offsets: Float64Array.of(0, EVENTS[0]?.length ?? 0) });
     server.seen.length = 0;
     expect(await indexUrl('/data/events%201.ndjson')).toEqual({ record, outcome: 'kept', previousGuid: null });
-    expect(server.seen.map(({ range }) => range)).toEqual(['bytes=0-0']);
+    expect(server.seen.map(({ method, range }) => [method, range])).toEqual([
+      ['GET', 'bytes=0-0'],
+      ['HEAD', undefined],
+    ]);
   });
 
   it('gives a compressed file and its inflated events the places that reading needs', async () => {
