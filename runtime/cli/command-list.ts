@@ -38,4 +38,9 @@ export const COMMANDS: readonly ListedCommand[] = [
     summary: 'show every option of a run, its value and where it comes from',
     load: async () => (await import('./commands/config.ts')).configCommand,
   },
+  {
+    name: 'bench',
+    summary: 'measure: how busy cores are kept, what it costs, and how quick a start is',
+    load: async () => (await import('./commands/bench.ts')).benchCommand,
+  },
 ];
