@@ -1,16 +1,22 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests against a model, and kills at random moments: they take most of the time and want to be run alone. */
+const PROOFS = ['test/**/*.model.test.ts', 'test/**/crash/*.test.ts'];
+
 /**
  * Two cores are the reference machine: files run in forked processes, two at a time, because the native addons
  * (lmdb, zeromq) and the tests that kill things must not share a process with other tests.
  */
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 30_000,
     teardownTimeout: 10_000,
+    projects: [
+      { extends: true, test: { name: 'parts', include: ['test/**/*.test.ts'], exclude: PROOFS } },
+      { extends: true, test: { name: 'proofs', include: PROOFS } },
+    ],
   },
 });

@@ -69,6 +69,8 @@ export const FAILURES_WITH_LOG_MAX = 10_000;
 export const TASK_RECORD_BYTES_MAX = 1 * MiB;
 /** A commit that takes longer is as good as failed: the disk hangs. */
 export const COMMIT_MS_MAX = 120_000;
+/** Free space below which nothing is written to the store: the run stops while it can still say so. */
+export const STORE_RESERVE_BYTES = 16 * MiB;
 /** How often the lock record is renewed, and how old one of an unreachable host must be to be taken over. */
 export const LOCK_RENEW_MS = 10_000;
 export const LOCK_STALE_MS = 60_000;

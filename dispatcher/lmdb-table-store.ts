@@ -2,6 +2,8 @@
  * The event table's store in LMDB. Commits are ordinary LMDB commits: data pages are synced, then the page that makes
  * them valid is written through, so a commit that resolved survives a power cut and a failed sync rejects it.
  */
+import { statfsSync } from 'node:fs';
+import { STORE_RESERVE_BYTES } from '../core/limits.ts';
 import { openStore, type RootDatabase } from '../core/store.ts';
 import type { StoreEntry, StoreKey, StoreWrite, TableStore } from './table-store.ts';
 
@@ -13,10 +15,25 @@ const KEY_END = '\uffff';
 
 export class LmdbTableStore implements TableStore {
   readonly #database: RootDatabase<unknown, StoreKey>;
+  readonly #path: string;
+  readonly #reserveBytes: number;
+  /** what may be written before the free space is looked at again */
+  #checkedBytes = 0;
 
-  /** @param path folder of the environment, created when it is to be written */
-  constructor(path: string, readOnly = false) {
-    this.#database = openStore({ path, readOnly, mapSizeBytes: MAP_SIZE_BYTES, databasesMax: 1, durableCommits: true });
+  /**
+   * @param path folder of the environment, created when it is to be written
+   * @param options.reserveBytes commits are refused when less than this is free
+   */
+  constructor(path: string, options: { readonly readOnly?: boolean; readonly reserveBytes?: number } = {}) {
+    this.#path = path;
+    this.#reserveBytes = options.reserveBytes ?? STORE_RESERVE_BYTES;
+    this.#database = openStore({
+      path,
+      readOnly: options.readOnly ?? false,
+      mapSizeBytes: MAP_SIZE_BYTES,
+      databasesMax: 1,
+      durableCommits: true,
+    });
   }
 
   get(key: StoreKey): Uint8Array | undefined {
@@ -29,6 +46,7 @@ export class LmdbTableStore implements TableStore {
   }
 
   async commit(writes: readonly StoreWrite[]): Promise<void> {
+    this.#checkSpace(writes);
     try {
       await this.#database.batch(() => {
         for (const { key, value } of writes) {
@@ -70,7 +88,24 @@ export class LmdbTableStore implements TableStore {
   async close(): Promise<void> {
     await this.#database.close();
   }
+
+  /**
+   * LMDB would notice a full disk too, but its bindings may then end the process before anybody can say why. Looks at
+   * the file system only after as much has been written as was known to fit.
+   */
+  #checkSpace(writes: readonly StoreWrite[]): void {
+    for (const { value } of writes) this.#checkedBytes -= (value?.length ?? 0) + OVERHEAD_BYTES;
+    if (this.#checkedBytes > 0) return;
+    const { bavail, bsize } = statfsSync(this.#path);
+    if (bavail * bsize < this.#reserveBytes - this.#checkedBytes) {
+      throw new Error(`the disk of ${this.#path} is full: ${bavail * bsize} bytes are free`);
+    }
+    this.#checkedBytes = this.#reserveBytes / 2;
+  }
 }
+
+/** Keys, page headers and the pages of the tree that a write of one value copies. */
+const OVERHEAD_BYTES = 16 * 1024;
 
 /** LMDB's bindings reject with "see commitError", which is a promise that rejects with the reason. */
 async function causeOf(error: unknown): Promise<unknown> {

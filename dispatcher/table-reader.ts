@@ -243,7 +243,7 @@ export function openTableReader(path: string): TableReader {
   if (!existsSync(join(path, 'data.mdb'))) throw missing();
   let store: LmdbTableStore;
   try {
-    store = new LmdbTableStore(path, true);
+    store = new LmdbTableStore(path, { readOnly: true });
   } catch (cause) {
     throw new GranuleError('STORE_FAILED', `the event table in ${path} cannot be read`, { details: { path }, cause });
   }
