@@ -78,8 +78,6 @@ export const LOCK_STALE_MS = 60_000;
 // --- payloads
 /** Importing a payload module and checking its options; beyond it the module is taken to hang. */
 export const PAYLOAD_LOAD_TIMEOUT_MS = 30_000;
-/** `prepare` and `report`, unless told otherwise: calibrations and tables are loaded here. */
-export const PAYLOAD_HOOK_TIMEOUT_MS_DEFAULT = 15 * 60_000;
 /** What `prepare` and `report` get to end by themselves once they are aborted. */
 export const PAYLOAD_ABORT_GRACE_MS = 2_000;
 /** Packages left out of one bundle because they cannot be bundled: each costs another build. */
