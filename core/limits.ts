@@ -291,6 +291,8 @@ export const SUMMARY_ROWS_MAX = 20;
 export const LISTING_PAGE_RANGES = 1000;
 /** Rows of a listing for people, unless told otherwise. */
 export const LISTING_ROWS_DEFAULT = 50;
+/** How often a demonstration looks whether a run is half done. */
+export const HALFWAY_LOOK_MS = 50;
 /** What a forced end may take before the process ends itself. */
 export const FORCED_END_MS = 5_000;
 

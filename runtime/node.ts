@@ -117,7 +117,7 @@ class Run {
     const options = this.#options;
     const folders = this.#folders;
     if (options.fresh) await this.#removeOld();
-    await createRunFolders(folders);
+    createRunFolders(folders);
     this.#loggers = createLoggerFactory({ level: options.logLevel, file: folders.log });
     const pool = new WorkerPool(
       { workerCount: options.workerCount, workersFolder: folders.workers, heapMaxMB: options.heapMaxMB },

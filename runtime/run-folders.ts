@@ -1,7 +1,7 @@
 /** Layout of a run on disk: `OUT/` holds what the user wants, `OUT/.granule/` what granule needs. */
-import { access, constants, mkdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { GranuleError } from '../core/errors.ts';
+import { makeOutputFolder } from './output-folder.ts';
 
 export interface RunFolders {
   /** merged files, `manifest.json`, `report.json` */
@@ -44,18 +44,10 @@ export function runFolders(outFolder: string): RunFolders {
 }
 
 /** @throws OUTPUT_UNWRITABLE */
-export async function createRunFolders(folders: RunFolders): Promise<void> {
-  try {
-    for (const folder of [folders.private, folders.workers, folders.aggregation, folders.growing, folders.bundles]) {
-      await mkdir(folder, { recursive: true });
-    }
-    await access(folders.out, constants.W_OK);
-  } catch (cause) {
-    throw new GranuleError('OUTPUT_UNWRITABLE', `the output folder ${folders.out} cannot be used: ${reasonOf(cause)}`, {
-      cause,
-      details: { path: folders.out },
-      remedy: 'give another folder with --out, or make this one writable',
-    });
+export function createRunFolders(folders: RunFolders): void {
+  makeOutputFolder(folders.out);
+  for (const folder of [folders.private, folders.workers, folders.aggregation, folders.growing, folders.bundles]) {
+    makeOutputFolder(folder);
   }
 }
 
@@ -89,22 +81,4 @@ async function mergedPaths(manifestPath: string): Promise<readonly string[]> {
 /** A manifest may have been edited: only names directly below OUT are ever removed. */
 function isPlainName(path: unknown): path is string {
   return typeof path === 'string' && !path.includes('/') && !path.includes('\\') && path !== '..' && path !== '.';
-}
-
-function reasonOf(cause: unknown): string {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-  switch (code) {
-    case 'EACCES':
-    case 'EPERM':
-      return 'no permission';
-    case 'ENOTDIR':
-    case 'EEXIST':
-      return 'a file is in the way';
-    case 'EROFS':
-      return 'the file system is read-only';
-    case 'ENOSPC':
-      return 'no space left';
-    default:
-      return String(cause);
-  }
 }

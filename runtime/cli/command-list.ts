@@ -9,6 +9,16 @@ export interface ListedCommand {
 
 export const COMMANDS: readonly ListedCommand[] = [
   {
+    name: 'run',
+    summary: 'process event files event by event; the same command again resumes',
+    load: async () => (await import('./commands/run.ts')).runCommand,
+  },
+  {
+    name: 'demo',
+    summary: 'see the whole flow work on generated events',
+    load: async () => (await import('./commands/demo.ts')).demoCommand,
+  },
+  {
     name: 'generate',
     summary: 'write HepMC3 events of a toy generator to a file',
     load: async () => (await import('./commands/generate.ts')).generateCommand,

@@ -55,11 +55,11 @@ export class ProgressReporter {
     this.#output.write(`\r\u001b[K${line}\n${this.#lineOnScreen}`);
   }
 
-  /** Writes the last state once more, as a line that stays. */
+  /** Writes how it ended as a line that stays: with the rate of the whole run, and without what goes on. */
   close(): void {
     this.#stopListening();
     if (this.#last === undefined || this.#style === 'none') return;
-    const line = this.#describe(this.#last);
+    const line = describeEnd(this.#last);
     this.#output.write(this.#lineOnScreen === '' ? `${line}\n` : `\r\u001b[K${line}\n`);
     this.#lineOnScreen = '';
   }
@@ -98,18 +98,14 @@ export class ProgressReporter {
   }
 
   #describe(snapshot: ProgressSnapshot): string {
-    const { eventsTotal, eventsFinished, eventsFailed, eventsRetried, workersBusy, workerCount } = snapshot;
+    const { eventsTotal, eventsFinished, eventsFailed, workersBusy, workerCount, phase } = snapshot;
     const rate = this.#ratePerSecond();
     const left = eventsTotal - eventsFinished - eventsFailed;
     const parts = [
-      `${String(Math.floor(100 * fractionOf(snapshot))).padStart(3)} %`,
-      `${formatCount(eventsFinished)}/${formatCount(eventsTotal)} events`,
-      ...(rate > 0 ? [`${formatRate(rate)}/s`] : []),
+      ...describeCounts(snapshot, rate),
       ...(rate > 0 && left > 0 ? [`ETA ${formatDuration((1000 * left) / rate)}`] : []),
       `${workersBusy}/${workerCount} workers busy`,
-      `${formatCount(eventsFailed)} failed`,
-      ...(eventsRetried > 0 ? [`${formatCount(eventsRetried)} retried`] : []),
-      ...(snapshot.phase === 'processing' ? [] : [snapshot.phase]),
+      ...(phase === 'processing' ? [] : [phase]),
       formatDuration(snapshot.elapsedMs),
     ];
     return parts.join('  ');
@@ -121,6 +117,23 @@ export class ProgressReporter {
     if (first === undefined || last === undefined || last.atMs <= first.atMs) return 0;
     return (1000 * (last.eventsFinishedNow - first.eventsFinishedNow)) / (last.atMs - first.atMs);
   }
+}
+
+function describeEnd(snapshot: ProgressSnapshot): string {
+  const { eventsFinishedNow, elapsedMs } = snapshot;
+  const rate = elapsedMs > 0 ? (1000 * eventsFinishedNow) / elapsedMs : 0;
+  return [...describeCounts(snapshot, rate), formatDuration(elapsedMs)].join('  ');
+}
+
+function describeCounts(snapshot: ProgressSnapshot, rate: number): readonly string[] {
+  const { eventsTotal, eventsFinished, eventsFailed, eventsRetried } = snapshot;
+  return [
+    `${String(Math.floor(100 * fractionOf(snapshot))).padStart(3)} %`,
+    `${formatCount(eventsFinished)}/${formatCount(eventsTotal)} events`,
+    ...(rate > 0 ? [`${formatRate(rate)}/s`] : []),
+    `${formatCount(eventsFailed)} failed`,
+    ...(eventsRetried > 0 ? [`${formatCount(eventsRetried)} retried`] : []),
+  ];
 }
 
 function fractionOf({ eventsTotal, eventsFinished, eventsFailed }: ProgressSnapshot): number {
