@@ -40,13 +40,15 @@ export class MergeTrigger implements MergeWatch {
   readonly #outputs: OutputBook;
   /** outputs that may have a stretch to offer */
   readonly #candidates = new Set<number>();
+  /** outputs that have a stretch to offer, but a shorter one than was asked for */
+  readonly #short = new Set<number>();
   readonly #onCandidate: () => void;
 
   constructor(options: {
     readonly table: RangeTable;
     readonly outputLog: OutputLog;
     readonly outputs: OutputBook;
-    /** there may be a stretch to merge where there was none */
+    /** there may be a stretch to merge where there was none, or none of the length asked for */
     readonly onCandidate: () => void;
   }) {
     this.#table = options.table;
@@ -65,6 +67,8 @@ export class MergeTrigger implements MergeWatch {
     const outputIndex = this.#table.plan.outputOf(rangeIndex);
     const output = this.#outputs.get(outputIndex) ?? this.#outputs.begin(outputIndex);
     if (rangeIndex === output.scannedTo || rangeIndex < output.cursor) this.#offerable(outputIndex);
+    // One more output may be what makes short stretches worth merging.
+    else if (this.#short.size > 0) this.#onCandidate();
   }
 
   becameOpen(rangeIndex: number): void {
@@ -82,12 +86,13 @@ export class MergeTrigger implements MergeWatch {
   }
 
   next(request: StretchRequest): MergeJob | undefined {
-    const places = request.pressure ? this.#outputs.openIndices() : [...this.#candidates];
+    const anyLength = request.pressure || request.rangeCountMin <= 1;
+    const places = anyLength ? [...this.#candidates, ...this.#short] : [...this.#candidates];
     for (const outputIndex of places) {
       if (request.busyOutputs.includes(outputIndex)) continue;
       const output = this.#outputs.get(outputIndex);
       if (output === undefined || output.failure !== undefined) {
-        this.#candidates.delete(outputIndex);
+        this.#forget(outputIndex);
         continue;
       }
       const job = output.files === undefined ? this.#stretch(output, request) : this.#amendment(output);
@@ -202,8 +207,14 @@ export class MergeTrigger implements MergeWatch {
 
   #offerable(outputIndex: number): void {
     if (this.#candidates.has(outputIndex)) return;
+    this.#short.delete(outputIndex);
     this.#candidates.add(outputIndex);
     this.#onCandidate();
+  }
+
+  #forget(outputIndex: number): void {
+    this.#candidates.delete(outputIndex);
+    this.#short.delete(outputIndex);
   }
 
   #stretch(output: OutputState, request: StretchRequest): MergeJob | undefined {
@@ -215,10 +226,14 @@ export class MergeTrigger implements MergeWatch {
     const last = end === endRange && (request.sealed || !plan.mayGrow(output.outputIndex));
     const count = end - output.cursor;
     if (count === 0 && !last) {
-      this.#candidates.delete(output.outputIndex);
+      this.#forget(output.outputIndex);
       return undefined;
     }
-    if (!last && count < request.rangeCountMin && !request.pressure) return undefined;
+    if (!last && count < request.rangeCountMin && !request.pressure) {
+      this.#forget(output.outputIndex);
+      this.#short.add(output.outputIndex);
+      return undefined;
+    }
     const items: MergeItem[] = [];
     const missing = new Set<number>();
     for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) {

@@ -161,6 +161,29 @@ describe('merging', () => {
     expect(dispatcher.nextMergeJob({ ...request, busyOutputs: [0] })).toBeUndefined();
   });
 
+  it('rings again for a stretch that was too short, and offers it to whoever takes any length', async () => {
+    const taskID = await submit(dispatcher, [6]);
+    const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
+    const ranges = await consumer.take(6);
+    let rings = 0;
+    const stop = dispatcher.onChange(({ kind }) => {
+      if (kind === 'merge') rings += 1;
+    });
+    const request = { taskID, rangeCountMin: 3, rangeCountMax: 4, busyOutputs: [] };
+    for (const place of [0, 1]) {
+      await consumer.report(...ranges.slice(place, place + 1).map(finished));
+      expect(rings).toBe(place + 1);
+      expect(dispatcher.nextMergeJob(request)).toBeUndefined();
+    }
+    expect(dispatcher.nextMergeJob({ ...request, rangeCountMin: 1 })?.items).toHaveLength(2);
+    await consumer.report(...ranges.slice(4, 5).map(finished));
+    expect(rings).toBe(3);
+    await consumer.report(...ranges.slice(2, 3).map(finished));
+    expect(rings).toBe(4);
+    expect(dispatcher.nextMergeJob(request)?.items).toHaveLength(3);
+    stop();
+  });
+
   it('amends a complete output when what was missing has been made after all, also after a restart', async () => {
     const taskID = await submit(dispatcher, [4], { failuresMax: 1 });
     const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
