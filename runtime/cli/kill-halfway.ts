@@ -83,7 +83,7 @@ async function killWhenFinished(child: Child, out: string, eventCount: number): 
   } finally {
     await table?.close();
   }
-  throw new GranuleError('INTERNAL', `the run ended (exit code ${child.exitCode}) before it could be killed half-way`, {
+  throw new GranuleError('USAGE', `the run ended (exit code ${child.exitCode}) before it could be killed half-way`, {
     remedy: 'give it more to do with --events',
   });
 }

@@ -95,17 +95,21 @@ async function runOnce(
 }
 
 function whatNext(summary: RunSummary, out: string, input: string): string {
-  if (summary.ending !== 'complete') return '\n';
+  if (summary.ending !== 'complete') return '';
+  const next = [
+    ['npx granule demo --kill', 'kill -9 half-way, start again, compare'],
+    [`npx granule run -i ${input} -p digest -o digest-out`, 'another payload'],
+    [`npx granule events --out ${out}`, 'every event with its state and length'],
+    ['npx granule init my-analysis', 'a payload of your own'],
+  ] as const;
+  const width = Math.max(...next.map(([command]) => command.length));
   return [
     '',
-    `Each event was leased from the event table, executed by a worker that asked for it, written to a file of its own,`,
+    'Each event was leased from the event table, executed by a worker that asked for it, written to a file of its own,',
     `and merged in order; ${join(out, 'manifest.json')} says what was made of what.`,
     '',
     'Now try:',
-    '  npx granule demo --kill               kill -9 half-way, start again, compare',
-    `  npx granule run -i ${input} -p digest -o digest-out`,
-    `  npx granule events --out ${out}      every event with its state and length`,
-    '  npx granule run --help                all options',
+    ...next.map(([command, meaning]) => `  ${command.padEnd(width)}   ${meaning}`),
     '',
   ].join('\n');
 }
