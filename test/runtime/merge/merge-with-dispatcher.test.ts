@@ -10,6 +10,7 @@ import { silentLogger } from '../../../core/log.ts';
 import { Dispatcher } from '../../../dispatcher/dispatcher.ts';
 import type { MergeFolders } from '../../../runtime/merge/merge-messages.ts';
 import { MergeService } from '../../../runtime/merge/merge-service.ts';
+import type { OutputNaming } from '../../../runtime/merge/output-names.ts';
 import { createMergeFolders, removeMergeFolders, writeUnmerged } from './unmerged-files.ts';
 
 const FILE_COUNT = 3;
@@ -19,20 +20,12 @@ const UNMERGED_MAX = 150;
 let folders: MergeFolders;
 let dispatcher: Dispatcher;
 let store: string;
-let taskID: number;
 
 beforeEach(async () => {
   folders = createMergeFolders();
   store = mkdtempSync(join(tmpdir(), 'granule-merge-store-'));
   const options = { path: store, clock: systemClock, logger: silentLogger, leaseMs: 60_000, force: false };
   dispatcher = await Dispatcher.open({ ...options, onFatal: () => undefined });
-  const task = { name: 'merge', record: {}, payload: 'none', eventsPerRange: 1, unmergedFilesMax: UNMERGED_MAX };
-  taskID = await dispatcher.submitTask(task);
-  await dispatcher.addFiles(
-    taskID,
-    Array.from({ length: FILE_COUNT }, (_, index) => inputFile(index)),
-  );
-  await dispatcher.sealTask(taskID);
 });
 afterEach(async () => {
   await dispatcher.close();
@@ -43,6 +36,32 @@ afterEach(async () => {
 function inputFile(fileIndex: number) {
   const guid = parseGuid(`00000000-0000-8000-8000-00000000000${fileIndex}`);
   return { fileIndex, guid, lfn: `in${fileIndex}`, format: 'ndjson' as const, eventCount: EVENTS_PER_FILE };
+}
+
+async function submit(options: { readonly eventsPerOutput?: number; readonly fileCount: number }): Promise<number> {
+  const { fileCount, ...rest } = options;
+  const task = { name: 'merge', record: {}, payload: 'none', eventsPerRange: 1, unmergedFilesMax: UNMERGED_MAX };
+  const taskID = await dispatcher.submitTask({ ...task, ...rest });
+  await dispatcher.addFiles(
+    taskID,
+    Array.from({ length: fileCount }, (_, index) => inputFile(index)),
+  );
+  return taskID;
+}
+
+function start(taskID: number, naming: OutputNaming): MergeService {
+  return MergeService.start({
+    api: dispatcher,
+    taskID,
+    folders,
+    streams: [{ name: 'LINES', format: 'ndjson' }],
+    naming,
+    inputFile,
+    mode: 'fast',
+    log: silentLogger,
+    onCommit: () => undefined,
+    onFailure: () => undefined,
+  });
 }
 
 function line(rangeIndex: number): string {
@@ -68,19 +87,9 @@ function listen(service: MergeService): { next(): Promise<void> } {
 
 describe('merging beside processing', () => {
   it('lets the hand-out go on although it waits for the merge again and again', async () => {
-    const failures: unknown[] = [];
-    const service = MergeService.start({
-      api: dispatcher,
-      taskID,
-      folders,
-      streams: [{ name: 'LINES', format: 'ndjson' }],
-      naming: { kind: 'input-file' },
-      inputFile,
-      mode: 'fast',
-      log: silentLogger,
-      onCommit: () => undefined,
-      onFailure: (error) => failures.push(error),
-    });
+    const taskID = await submit({ fileCount: FILE_COUNT });
+    await dispatcher.sealTask(taskID);
+    const service = start(taskID, { kind: 'input-file' });
     const bell = listen(service);
     const consumer = { consumerID: 'one', host: 'localhost', pid: process.pid };
     const { consumerID } = consumer;
@@ -105,7 +114,6 @@ describe('merging beside processing', () => {
     }
     await service.flush();
     await service.close();
-    expect(failures).toEqual([]);
     expect(unmergedMost).toBeLessThanOrEqual(UNMERGED_MAX);
     for (let fileIndex = 0; fileIndex < FILE_COUNT; fileIndex += 1) {
       const ranges = Array.from({ length: EVENTS_PER_FILE }, (_, index) => fileIndex * EVENTS_PER_FILE + index);
@@ -113,5 +121,27 @@ describe('merging beside processing', () => {
     }
     expect(readdirSync(folders.aggregation)).toEqual([]);
     expect([...dispatcher.completedFiles(taskID)]).toHaveLength(FILE_COUNT);
+  });
+
+  it('completes an output that could have grown when the last file is known', async () => {
+    const taskID = await submit({ fileCount: 1, eventsPerOutput: 10 * EVENTS_PER_FILE });
+    const service = start(taskID, { kind: 'task', taskName: 'run' });
+    const consumer = { consumerID: 'one', host: 'localhost', pid: process.pid };
+    const job = await dispatcher.getJob({ consumer, taskID });
+    const request = { consumerID: 'one', jobID: job?.jobID ?? 0 };
+    const ranges = await dispatcher.getEventRanges({ ...request, rangeCount: 20 });
+    await dispatcher.updateEventRanges({ ...request, updates: ranges.map(execute) });
+    await dispatcher.cancelRanges(
+      taskID,
+      Array.from({ length: EVENTS_PER_FILE - 20 }, (_, index) => 20 + index),
+    );
+    await service.flush();
+    expect([...dispatcher.completedFiles(taskID)]).toEqual([]);
+    await dispatcher.sealTask(taskID);
+    await service.flush();
+    await service.close();
+    expect([...dispatcher.completedFiles(taskID)]).toMatchObject([{ path: 'run.LINES.00001.ndjson', recordCount: 20 }]);
+    const merged = readFileSync(join(folders.out, 'run.LINES.00001.ndjson'), 'utf8');
+    expect(merged).toBe(ranges.map(({ rangeIndex }) => line(rangeIndex)).join(''));
   });
 });
