@@ -6,16 +6,16 @@
  * Two ranges fail at first; when everything else is merged they are retried, so that outputs are amended too.
  */
 import { join } from 'node:path';
-import { systemClock } from '../../../core/clock.ts';
-import type { LeasedRange, MergeApi, RangeUpdate } from '../../../core/dispatcher-api.ts';
-import { silentLogger } from '../../../core/log.ts';
-import { Dispatcher } from '../../../dispatcher/dispatcher.ts';
-import { outputFormat } from '../../../payloads/formats/registry.ts';
-import { adoptOutputs } from '../../../runtime/adoption.ts';
-import { sweepGrowingFolder } from '../../../runtime/merge/growing-sweep.ts';
-import type { MergeFolders } from '../../../runtime/merge/merge-messages.ts';
-import { inputFile, RANGES_PER_OUTPUT, STREAMS, writeOutputs } from './event-outputs.ts';
-import { startInPlace } from './merge-in-place.ts';
+import { systemClock } from '../../../../core/clock.ts';
+import type { LeasedRange, MergeApi, RangeUpdate } from '../../../../core/dispatcher-api.ts';
+import { silentLogger } from '../../../../core/log.ts';
+import { Dispatcher } from '../../../../dispatcher/dispatcher.ts';
+import { outputFormat } from '../../../../payloads/formats/registry.ts';
+import { adoptOutputs } from '../../../../runtime/adoption.ts';
+import { sweepGrowingFolder } from '../../../../runtime/merge/growing-sweep.ts';
+import type { MergeFolders } from '../../../../runtime/merge/merge-messages.ts';
+import { inputFile, RANGES_PER_OUTPUT, STREAMS, writeOutputs } from '../event-outputs.ts';
+import { startInPlace } from '../merge-in-place.ts';
 
 const FILE_COUNT = 2;
 const FAILING = new Set([3, RANGES_PER_OUTPUT]);

@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { expectedFile, outputPath, RANGES_PER_OUTPUT, STREAMS } from './event-outputs.ts';
-import { createMergeFolders, removeMergeFolders } from './unmerged-files.ts';
+import { expectedFile, outputPath, RANGES_PER_OUTPUT, STREAMS } from '../event-outputs.ts';
+import { createMergeFolders, removeMergeFolders } from '../unmerged-files.ts';
 
-const DIST = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'dist');
+const DIST = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'dist');
 const STEPS = [
   'opened',
   'written',
