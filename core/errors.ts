@@ -311,7 +311,7 @@ export const ERROR_TABLE = {
     exitCode: 75,
     httpStatus: 503,
     retry: 'backoff',
-    summary: 'The run was told to stop before it had begun to work.',
+    summary: 'The run was told to stop before this work had begun.',
   },
   INTERNAL: { kind: 'internal', exitCode: 1, httpStatus: 500, retry: 'never', summary: 'A bug in granule.' },
 } as const satisfies Record<string, ErrorTableEntry>;

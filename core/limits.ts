@@ -122,6 +122,10 @@ export const QUEUED_FRAMES_BYTES_MAX = 64 * MiB;
 /** Ranges leased ahead of the workers: this much work, within the bounds that follow. */
 export const LEASE_AHEAD_MS = 250;
 export const LEASE_AHEAD_MAX = 4096;
+/** The same when bytes are fetched: several round trips to a far server. */
+export const LEASE_AHEAD_FETCHED_MS = 3_000;
+/** Ranges leased ahead when bytes are fetched and no execution has been measured yet. */
+export const LEASE_AHEAD_UNMEASURED = 64;
 /** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
 export const HEARTBEAT_MS = 5_000;
 /** A payload's `prepare` and `report` may take this long. */

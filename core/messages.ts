@@ -22,11 +22,16 @@ export interface ExtractRanges {
   readonly ranges: readonly LeasedRange[];
 }
 
+/** Refuse every range whose tokens have not been sent, with `STOPPED_EARLY`: the run is draining. */
+export interface GiveBackRanges {
+  readonly kind: 'give-back';
+}
+
 export interface EndOfRanges {
   readonly kind: 'end';
 }
 
-export type ToExtractor = ExtractFile | ExtractRanges | EndOfRanges;
+export type ToExtractor = ExtractFile | ExtractRanges | GiveBackRanges | EndOfRanges;
 
 // --- token extractor → token scatterer -------------------------------------------------------------------------------
 

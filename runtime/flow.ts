@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
 import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
-import { QUEUED_FRAMES_BYTES_MAX } from '../core/limits.ts';
+import { PREFETCH_BYTES_DEFAULT } from '../core/limits.ts';
 import type { LoggerFactory } from '../core/log.ts';
 import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
@@ -21,7 +21,7 @@ import { MergeService } from './merge/merge-service.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
 import { Pilot } from './pilot.ts';
-import { REMOTE_DEFAULTS, remoteOptionsFromEnvironment } from './remote/remote-options.ts';
+import { sourceOptions } from './remote/source-options.ts';
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -209,7 +209,7 @@ export class Flow {
   async #announceFile(fileIndex: number): Promise<void> {
     const input = this.#input.task.inputs[fileIndex];
     assert(input !== undefined, 'a range names a file of its task');
-    await this.#extractor.addFile({ fileIndex, record: input.record, places: [input.place] });
+    await this.#extractor.addFile({ fileIndex, record: input.record, places: [input.place, ...input.replicas] });
   }
 
   #startExtractor(): Promise<TokenExtractor> {
@@ -218,10 +218,10 @@ export class Flow {
       {
         channelAddress: this.#addresses.address('extractor'),
         indexPath: folders.index,
-        remote: { ...REMOTE_DEFAULTS, ...remoteOptionsFromEnvironment(surroundings.environment) },
-        prefetchBytesMax: QUEUED_FRAMES_BYTES_MAX,
-        cache:
-          options.cacheFolder === null ? null : { folder: options.cacheFolder, sizeBytesMax: options.cacheBytesMax },
+        reader: {
+          ...sourceOptions(options, surroundings.environment),
+          prefetchBytesMax: PREFETCH_BYTES_DEFAULT,
+        },
         log: { file: join(folders.private, 'token-extractor.log'), level: options.logLevel },
       },
       {
@@ -236,13 +236,16 @@ export class Flow {
     );
   }
 
-  /** Ranges whose bytes cannot be had: a source that is gone ends the run, anything else fails the events. */
+  /**
+   * Ranges whose bytes were not fetched: given back in a drain, and when a source is gone, which ends the run; anything
+   * else fails the events.
+   */
   #refuse(ranges: readonly { readonly rangeIndex: number; readonly attemptNr: number }[], error: GranuleError): void {
     const { dispatcher, onFatal, onSourceGone } = this.#input;
-    if (error.code === 'SOURCE_UNREACHABLE') {
+    if (error.code === 'SOURCE_UNREACHABLE' || error.code === 'STOPPED_EARLY') {
       const jobID = this.#pilot.job.jobID;
       dispatcher.release({ consumerID: this.#consumerID, jobID, ranges }).then(() => this.#pilot.poke(), onFatal);
-      onSourceGone(error);
+      if (error.code === 'SOURCE_UNREACHABLE') onSourceGone(error);
       return;
     }
     this.#stager.add(

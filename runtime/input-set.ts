@@ -6,9 +6,12 @@ import { resolve } from 'node:path';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
 import type { FileRecord } from '../core/file-index.ts';
 import { INDEXING_THREADS_MAX } from '../core/limits.ts';
-import { IndexingPool } from './indexing/indexing-pool.ts';
-import { checkDistinct, expandInputs, type InputPlace } from './inputs.ts';
+import { ReplicaCatalogue } from './catalogue/replica-catalogue.ts';
+import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
+import { checkDistinct, expandInputs } from './inputs.ts';
 import type { ResolvedRunOptions } from './options.ts';
+import { isRemotePlace } from './remote/place.ts';
+import { sourceOptions } from './remote/source-options.ts';
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -17,6 +20,8 @@ import type { RunSurroundings } from './run-handle.ts';
 export interface UsableInput {
   /** absolute path or URL */
   readonly place: string;
+  /** other places of the same file */
+  readonly replicas: readonly string[];
   readonly record: FileRecord;
 }
 
@@ -43,19 +48,27 @@ export interface InputSetParts {
  * none is usable
  */
 export async function readInputs(
-  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount'>,
+  options: Pick<
+    ResolvedRunOptions,
+    'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'cacheFolder' | 'cacheBytesMax'
+  >,
   parts: InputSetParts,
 ): Promise<InputSet> {
-  const { stdin } = parts.surroundings;
-  const expanded = await expandInputs(options.inputs, { stdin, outFolder: options.outFolder });
+  const { stdin, currentFolder } = parts.surroundings;
+  const { catalogPath } = options;
+  const catalogue = catalogPath === null ? undefined : await ReplicaCatalogue.read(catalogPath, currentFolder);
+  const named = options.inputs.map((input) => catalogue?.find(input)?.places[0] ?? input);
+  const expanded = await expandInputs(named, { stdin, outFolder: options.outFolder });
   const refused: RefusedInput[] = expanded.refused.map((error) =>
     refuse(parts, String(error.details['place'] ?? ''), error),
   );
   await using pool = new IndexingPool({
     indexPath: parts.folders.index,
     threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
+    sources: sourceOptions(options, parts.surroundings.environment),
   });
-  const answers = await Promise.all(expanded.places.map((place) => indexPlace(pool, place, parts)));
+  const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
+  const answers = await Promise.all(files.map((file) => indexPlace(pool, file, parts)));
   const inputs: UsableInput[] = [];
   for (const answer of answers) {
     if ('error' in answer) refused.push(answer);
@@ -67,15 +80,30 @@ export async function readInputs(
   return { inputs, refused };
 }
 
+/** A file with all its places, the given one first. */
+function catalogued(catalogue: ReplicaCatalogue | undefined, given: string, currentFolder: string): RemoteFile {
+  const place = isRemotePlace(given) ? given : resolve(currentFolder, given);
+  const known = catalogue?.find(place);
+  if (known === undefined) return { places: [place] };
+  const others = known.places.filter((other) => other !== place);
+  return {
+    places: [place, ...others],
+    expected: known.expected,
+    ...(known.lfn === undefined ? {} : { lfn: known.lfn }),
+  };
+}
+
 async function indexPlace(
   pool: IndexingPool,
-  { place }: InputPlace,
+  file: RemoteFile,
   parts: InputSetParts,
 ): Promise<UsableInput | RefusedInput> {
   const startedMs = performance.now();
-  const path = resolve(parts.surroundings.currentFolder, place);
+  const [place, ...replicas] = file.places;
+  const { signal } = parts;
   try {
-    const { record, outcome, previousGuid } = await pool.index(path, { signal: parts.signal });
+    const indexing = isRemotePlace(place) ? pool.indexRemote(file, { signal }) : pool.index(place, { signal });
+    const { record, outcome, previousGuid } = await indexing;
     if (outcome === 'changed') throw changed(place, String(previousGuid), record.guid);
     parts.events.emit('input:indexed', {
       place,
@@ -87,16 +115,17 @@ async function indexPlace(
       wasRead: outcome === 'read',
       wallMs: performance.now() - startedMs,
     });
-    return { place: path, record };
+    return { place, replicas, record };
   } catch (error) {
     if (!isGranuleError(error) || !isAboutOneInput(error)) throw error;
     return refuse(parts, place, error);
   }
 }
 
-/** Errors that leave the other files usable. */
-function isAboutOneInput(error: GranuleError): boolean {
-  return error.code.startsWith('INPUT_') && error.code !== 'INPUT_CHANGED';
+/** Errors that leave the other files usable. A source that is gone for now ends the run instead: it can be run again. */
+function isAboutOneInput({ code }: GranuleError): boolean {
+  if (code === 'INPUT_CHANGED' || code === 'SOURCE_UNREACHABLE') return false;
+  return code.startsWith('INPUT_') || code.startsWith('SOURCE_');
 }
 
 function refuse(parts: InputSetParts, place: string, error: GranuleError): RefusedInput {

@@ -318,9 +318,9 @@ class Run {
 
   #writeCatalogue({ inputs }: InputSet): void {
     const text = writePoolFileCatalogue(
-      inputs.map(({ place, record }) => ({
+      inputs.map(({ place, replicas, record }) => ({
         guid: record.guid,
-        physical: [{ name: place, filetype: record.format }],
+        physical: [place, ...replicas].map((name) => ({ name, filetype: record.format })),
         logical: [record.lfn],
         metadata: [],
       })),

@@ -6,7 +6,14 @@
  * unanswered and there is nothing more to lease.
  */
 import type { DispatcherApi, Job, LeasedRange } from '../core/dispatcher-api.ts';
-import { HEARTBEAT_MS, LEASE_AHEAD_MAX, LEASE_AHEAD_MS, QUEUED_FRAMES_BYTES_MAX } from '../core/limits.ts';
+import {
+  HEARTBEAT_MS,
+  LEASE_AHEAD_FETCHED_MS,
+  LEASE_AHEAD_MAX,
+  LEASE_AHEAD_MS,
+  LEASE_AHEAD_UNMEASURED,
+  QUEUED_FRAMES_BYTES_MAX,
+} from '../core/limits.ts';
 import type { Stager } from './stager.ts';
 import type { TokenScatterer } from './token-scatterer.ts';
 
@@ -31,6 +38,10 @@ export interface RangeSink {
   extract(ranges: readonly LeasedRange[]): Promise<void>;
   /** Ranges sent whose tokens have not come back. */
   readonly pendingCount: number;
+  /** whether it has to fetch bytes: then more is leased ahead, to hide the way to a server */
+  readonly fetches: boolean;
+  /** Refuses, soon, every range whose tokens have not come back. */
+  giveBack(): Promise<void>;
 }
 
 export interface PilotParts {
@@ -106,6 +117,7 @@ export class Pilot {
   async drain(): Promise<void> {
     if (this.#state !== 'feeding') return;
     this.#state = 'draining';
+    await this.#parts.extractor.giveBack();
     await this.returnUnbegun();
     this.poke();
   }
@@ -180,7 +192,9 @@ export class Pilot {
     const ahead = scatterer.queuedCount + extractor.pendingCount;
     if (scatterer.queuedBytes > QUEUED_FRAMES_BYTES_MAX) return 0;
     const meanMs = scatterer.meanExecutionMs;
-    const byTime = meanMs > 0 ? (this.#options.workerCount * LEASE_AHEAD_MS) / meanMs : 0;
+    const aheadMs = extractor.fetches ? LEASE_AHEAD_FETCHED_MS : LEASE_AHEAD_MS;
+    const unmeasured = extractor.fetches ? LEASE_AHEAD_UNMEASURED : 0;
+    const byTime = meanMs > 0 ? (this.#options.workerCount * aheadMs) / meanMs : unmeasured;
     const target = Math.min(LEASE_AHEAD_MAX, Math.max(2 * this.#options.workerCount, byTime));
     // Half a target at once: fewer, larger requests.
     if (ahead > target / 2) return 0;

@@ -8,6 +8,7 @@ import { GranuleError } from '../core/errors.ts';
 import type { EventSpan, FileRecord } from '../core/file-index.ts';
 import type { Guid } from '../core/ids.ts';
 import type { ExtractFile, RangeToken, WorkerFile } from '../core/messages.ts';
+import { isRemotePlace } from './remote/place.ts';
 
 /** Where events lie: the event index. */
 export interface SpanLookup {
@@ -20,6 +21,8 @@ export interface EventBytesReader {
   addFile(file: { readonly fileIndex: number; readonly record: FileRecord; readonly places: readonly string[] }): void;
   /** What will be read next, in order: a hint to fetch ahead. */
   plan(requests: readonly ByteRequest[]): void;
+  /** What will not be read after all. */
+  forget(requests: readonly ByteRequest[]): void;
   /** In the order asked; an error stands for bytes that cannot be had. The bytes belong to the caller. */
   read(requests: readonly ByteRequest[], signal: AbortSignal): Promise<readonly (Uint8Array | GranuleError)[]>;
 }
@@ -47,6 +50,11 @@ interface KnownFile {
   announced: boolean;
 }
 
+/** Plain local files are read by the workers; the bytes of all others are fetched and ride with the token. */
+export function isReadByWorkers({ record, places }: Pick<ExtractFile, 'record' | 'places'>): boolean {
+  return record.compression === 'none' && record.format !== 'root' && !isRemotePlace(places[0] ?? '');
+}
+
 export class TokenExtraction {
   readonly #lookup: SpanLookup;
   readonly #reader: EventBytesReader;
@@ -60,8 +68,7 @@ export class TokenExtraction {
   addFile(file: ExtractFile): void {
     const [place] = file.places;
     assert(place !== undefined, 'a file has a place');
-    const plain =
-      file.record.compression === 'none' && file.record.format !== 'root' && !/^[a-z][a-z0-9+.-]*:\/\//i.test(place);
+    const plain = isReadByWorkers(file);
     this.#files.set(file.fileIndex, { file, path: plain ? place : null, announced: false });
     if (!plain) this.#reader.addFile(file);
   }
@@ -89,6 +96,11 @@ export class TokenExtraction {
   plan(tokens: readonly RangeToken[]): void {
     const riding = tokens.filter((token) => this.#known(token.fileIndex).path === null);
     if (riding.length > 0) this.#reader.plan(riding);
+  }
+
+  /** Tells the reader what is not coming after all. */
+  forget(tokens: readonly RangeToken[]): void {
+    this.#reader.forget(tokens.filter((token) => this.#known(token.fileIndex).path === null));
   }
 
   /** Completes tokens with the descriptions of new files and the bytes that ride. */

@@ -1,11 +1,11 @@
 /**
- * The token extractor's thread: ranges come in over one channel, tokens go out over it. Messages are handled in order;
- * look-ahead is the reader's business.
+ * The token extractor's thread: ranges come in over one channel, tokens go out over it, in the same order. Ranges are
+ * looked up and their bytes planned as soon as they come, while those of earlier ones are still being fetched.
  */
 import { workerData } from 'node:worker_threads';
 import { assertNever } from '../core/assert.ts';
 import type { LeasedRange } from '../core/dispatcher-api.ts';
-import { serialiseError } from '../core/errors.ts';
+import { GranuleError, serialiseError } from '../core/errors.ts';
 import { EXTRACT_FRAMES_BYTES, EXTRACT_TOKENS } from '../core/limits.ts';
 import { createLoggerFactory } from '../core/log.ts';
 import type { FromExtractor, RangeToken, ToExtractor } from '../core/messages.ts';
@@ -17,23 +17,34 @@ import type { ExtractorData } from './token-extractor.ts';
 
 const data = workerData as ExtractorData;
 const channel = PeerChannel.connectPair<ToExtractor, FromExtractor>(data.channelAddress);
-const shutdown = new AbortController();
+/** Aborted when nothing more is to be fetched: at the end, in a drain, and when a source is gone. */
+const stopping = new AbortController();
 
-async function extract(extraction: TokenExtraction, ranges: readonly LeasedRange[]): Promise<void> {
-  let tokens: RangeToken[];
+/** The ranges' tokens, without their bytes; none when they cannot be had, which is told. */
+async function locate(extraction: TokenExtraction, ranges: readonly LeasedRange[]): Promise<readonly RangeToken[]> {
   try {
-    tokens = extraction.locate(ranges);
-    extraction.plan(tokens);
+    const tokens = extraction.locate(ranges);
+    if (!stopping.signal.aborted) extraction.plan(tokens);
+    return tokens;
   } catch (error) {
     await refuse(ranges, error);
-    return;
+    return [];
   }
+}
+
+async function deliver(extraction: TokenExtraction, tokens: readonly RangeToken[]): Promise<void> {
   for (const group of groupsOf(tokens)) {
     try {
-      const { files, tokens: complete, frames, refused } = await extraction.load(group, shutdown.signal);
+      stopping.signal.throwIfAborted();
+      const { files, tokens: complete, frames, refused } = await extraction.load(group, stopping.signal);
       await channel.send({ kind: 'tokens', files, tokens: complete }, frames);
-      for (const { token, error } of refused) await refuse([token], error);
+      for (const { token, error } of refused) {
+        // The run will end for that: what else waits for bytes must not wait as long as this did.
+        if (error.code === 'SOURCE_UNREACHABLE') stopping.abort(error);
+        await refuse([token], error);
+      }
     } catch (error) {
+      extraction.forget(group);
       await refuse(group, error);
     }
   }
@@ -64,16 +75,12 @@ function* groupsOf(tokens: readonly RangeToken[]): IterableIterator<readonly Ran
 async function main(): Promise<void> {
   await using index = await EventIndex.open({ path: data.indexPath, readOnly: true });
   const log = createLoggerFactory(data.log).forComponent('prefetch');
-  const { remote, prefetchBytesMax, cache } = data;
-  const reader = await EventDataReader.open({ remote, prefetchBytesMax, cache: cache ?? undefined }, log);
-  try {
-    await serve(new TokenExtraction(index, reader));
-  } finally {
-    await reader.close();
-  }
+  await using reader = await EventDataReader.open(data.reader, log);
+  await serve(new TokenExtraction(index, reader));
 }
 
 async function serve(extraction: TokenExtraction): Promise<void> {
+  let delivered: Promise<void> = Promise.resolve();
   for (;;) {
     const received = await channel.receive();
     if (received === undefined) return;
@@ -82,11 +89,17 @@ async function serve(extraction: TokenExtraction): Promise<void> {
       case 'extract-file':
         extraction.addFile(message);
         break;
-      case 'extract-ranges':
-        await extract(extraction, message.ranges);
+      case 'extract-ranges': {
+        const tokens = await locate(extraction, message.ranges);
+        delivered = delivered.then(() => deliver(extraction, tokens));
+        break;
+      }
+      case 'give-back':
+        stopping.abort(new GranuleError('STOPPED_EARLY', 'the run is ending'));
         break;
       case 'end':
-        shutdown.abort();
+        stopping.abort(new GranuleError('STOPPED_EARLY', 'the run is ending'));
+        await delivered;
         await channel.close();
         return;
       default:

@@ -7,17 +7,15 @@ import type { LogLevel } from '../core/log.ts';
 import type { ExtractFile, FromExtractor, RangeToken, ToExtractor, WorkerFile } from '../core/messages.ts';
 import { threadEntryUrl } from '../core/thread-entry.ts';
 import { PeerChannel } from './channel.ts';
-import type { RemoteOptions } from './remote/remote-options.ts';
+import type { EventDataReaderOptions } from './remote/event-data-reader.ts';
+import { isReadByWorkers } from './token-extraction.ts';
 
 /** Given to the thread when it starts. */
 export interface ExtractorData {
   readonly channelAddress: string;
   /** the event index's store */
   readonly indexPath: string;
-  readonly remote: RemoteOptions;
-  readonly prefetchBytesMax: number;
-  /** disk cache of remote data; null for none */
-  readonly cache: { readonly folder: string; readonly sizeBytesMax: number } | null;
+  readonly reader: EventDataReaderOptions;
   readonly log: { readonly file: string; readonly level: LogLevel };
 }
 
@@ -34,6 +32,7 @@ export class TokenExtractor {
   readonly #listeners: ExtractorListeners;
   readonly #exited: Promise<void>;
   #pendingCount = 0;
+  #fetches = false;
   #closed: Promise<void> | undefined;
 
   private constructor(channel: PeerChannel<FromExtractor, ToExtractor>, thread: Worker, listeners: ExtractorListeners) {
@@ -61,13 +60,24 @@ export class TokenExtractor {
     return this.#pendingCount;
   }
 
+  /** True once it has been told of a file whose bytes it has to fetch. */
+  get fetches(): boolean {
+    return this.#fetches;
+  }
+
   async addFile(file: Omit<ExtractFile, 'kind'>): Promise<void> {
+    if (!isReadByWorkers(file)) this.#fetches = true;
     await this.#channel.send({ kind: 'extract-file', ...file });
   }
 
   async extract(ranges: readonly LeasedRange[]): Promise<void> {
     this.#pendingCount += ranges.length;
     await this.#channel.send({ kind: 'extract-ranges', ranges });
+  }
+
+  /** Refuses, soon, every range whose tokens have not come back. */
+  async giveBack(): Promise<void> {
+    await this.#channel.send({ kind: 'give-back' });
   }
 
   /** Ends the thread; what it has not answered is forgotten. */

@@ -3,7 +3,7 @@ import type { SerialisedError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import type { ExpectedFile } from '../remote/replica-agreement.ts';
-import type { SourceOptions } from '../remote/source-factory.ts';
+import type { SourceOptions } from '../remote/source-options.ts';
 
 /** Given to a thread when it starts. */
 export interface IndexingThreadData {

@@ -10,7 +10,7 @@ import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
 import { threadEntryUrl } from '../../core/thread-entry.ts';
-import type { SourceOptions } from '../remote/source-factory.ts';
+import type { SourceOptions } from '../remote/source-options.ts';
 import type {
   IndexAnswer,
   IndexingReply,

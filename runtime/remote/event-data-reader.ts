@@ -10,10 +10,9 @@ import type { FileRecord } from '../../core/file-index.ts';
 import { REMOTE_FILES_OPEN_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
-import type { DiskCacheOptions } from './disk-cache.ts';
 import { type EventData, type EventRequest, Prefetcher, type PrefetchFigures } from './prefetcher.ts';
-import type { RemoteOptions } from './remote-options.ts';
 import { SourceFactory } from './source-factory.ts';
+import type { SourceOptions } from './source-options.ts';
 
 export interface EventDataFile {
   readonly fileIndex: number;
@@ -23,11 +22,9 @@ export interface EventDataFile {
 }
 
 /** Plain values, so that they can be given to the thread that reads. */
-export interface EventDataReaderOptions {
-  readonly remote: RemoteOptions;
+export interface EventDataReaderOptions extends SourceOptions {
   /** most bytes fetched ahead of what was read */
   readonly prefetchBytesMax: number;
-  readonly cache: DiskCacheOptions | undefined;
 }
 
 export class EventDataReader {

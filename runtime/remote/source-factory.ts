@@ -4,7 +4,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
-import { contentKey, DiskCache, type DiskCacheOptions } from './disk-cache.ts';
+import { contentKey, DiskCache } from './disk-cache.ts';
 import { EventServerSource } from './event-server-source.ts';
 import { HttpClient } from './http-client.ts';
 import { HttpSource } from './http-source.ts';
@@ -15,12 +15,7 @@ import { type Place, parsePlace } from './place.ts';
 import type { RemoteOptions } from './remote-options.ts';
 import type { ExpectedFile } from './replica-agreement.ts';
 import { type Replica, ReplicaSet } from './replica-set.ts';
-
-/** Plain values, so that they can be given to a thread. */
-export interface SourceOptions {
-  readonly remote: RemoteOptions;
-  readonly cache: DiskCacheOptions | undefined;
-}
+import type { SourceOptions } from './source-options.ts';
 
 export class SourceFactory {
   readonly client: HttpClient;

@@ -29,6 +29,14 @@ class RecordingReader implements EventBytesReader {
     this.planned.push(...requests.map((request) => request.offsetBytes));
   }
 
+  forget(requests: readonly ByteRequest[]): void {
+    this.planned.splice(
+      0,
+      this.planned.length,
+      ...this.planned.filter((offset) => !requests.some((request) => request.offsetBytes === offset)),
+    );
+  }
+
   read(requests: readonly ByteRequest[]): Promise<readonly Uint8Array[]> {
     return Promise.resolve(requests.map((request) => new Uint8Array(request.lengthBytes)));
   }
