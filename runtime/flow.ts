@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
 import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
-import { PREFETCH_BYTES_DEFAULT } from '../core/limits.ts';
 import type { LoggerFactory } from '../core/log.ts';
 import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
@@ -21,7 +20,7 @@ import { MergeService } from './merge/merge-service.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
 import { Pilot } from './pilot.ts';
-import { sourceOptions } from './remote/source-options.ts';
+import { readSourceOptions } from './remote/source-options.ts';
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -212,16 +211,14 @@ export class Flow {
     await this.#extractor.addFile({ fileIndex, record: input.record, places: [input.place, ...input.replicas] });
   }
 
-  #startExtractor(): Promise<TokenExtractor> {
+  async #startExtractor(): Promise<TokenExtractor> {
     const { options, folders, surroundings, onFatal } = this.#input;
+    const sources = await readSourceOptions(options, surroundings.environment);
     return TokenExtractor.start(
       {
         channelAddress: this.#addresses.address('extractor'),
         indexPath: folders.index,
-        reader: {
-          ...sourceOptions(options, surroundings.environment),
-          prefetchBytesMax: PREFETCH_BYTES_DEFAULT,
-        },
+        reader: { ...sources, prefetchBytesMax: options.prefetchBytesMax },
         log: { file: join(folders.private, 'token-extractor.log'), level: options.logLevel },
       },
       {

@@ -11,7 +11,7 @@ import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
 import { checkDistinct, expandInputs } from './inputs.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import { isRemotePlace } from './remote/place.ts';
-import { sourceOptions } from './remote/source-options.ts';
+import { readSourceOptions, type SourceRunOptions } from './remote/source-options.ts';
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -48,10 +48,7 @@ export interface InputSetParts {
  * none is usable
  */
 export async function readInputs(
-  options: Pick<
-    ResolvedRunOptions,
-    'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'cacheFolder' | 'cacheBytesMax'
-  >,
+  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath'> & SourceRunOptions,
   parts: InputSetParts,
 ): Promise<InputSet> {
   const { stdin, currentFolder } = parts.surroundings;
@@ -65,7 +62,7 @@ export async function readInputs(
   await using pool = new IndexingPool({
     indexPath: parts.folders.index,
     threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
-    sources: sourceOptions(options, parts.surroundings.environment),
+    sources: await readSourceOptions(options, parts.surroundings.environment),
   });
   const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
   const answers = await Promise.all(files.map((file) => indexPlace(pool, file, parts)));

@@ -170,6 +170,26 @@ export const OPTION_TABLE = {
   },
   cache: { flag: '--cache', value: 'DIR', group: 'sources', help: 'disk cache of remote data, shared between runs' },
   cacheSize: { flag: '--cache-size', value: 'SIZE', group: 'sources', default: '10G', help: 'bound of the cache' },
+  prefetch: {
+    flag: '--prefetch',
+    value: 'SIZE',
+    group: 'sources',
+    default: '64M',
+    help: 'remote data fetched ahead of what workers asked for, at most',
+  },
+  patience: {
+    flag: '--patience',
+    value: 'TIME',
+    group: 'sources',
+    default: '2m',
+    help: 'how long all replicas of a file may fail before the run stops early; a quarter for a file never reached',
+  },
+  tlsCa: { flag: '--tls-ca', value: 'FILE', group: 'sources', help: 'certificates (PEM) of authorities to trust, too' },
+  allowPlainHttp: {
+    flag: '--allow-plain-http',
+    group: 'sources',
+    help: 'let bearer tokens travel over http, and https redirect to http',
+  },
   logLevel: {
     flag: '--log-level',
     value: 'LEVEL',

@@ -14,6 +14,8 @@ import {
   FAILURES_MAX_DEFAULT,
   LOSSES_MAX_DEFAULT,
   OUTPUT_BYTES_MAX_DEFAULT,
+  PREFETCH_BYTES_DEFAULT,
+  REMOTE_PATIENCE_MS,
   WORKERS_MAX,
 } from '../core/limits.ts';
 import { LOG_LEVELS } from '../core/log.ts';
@@ -169,6 +171,10 @@ const RUN_OPTIONS_SHAPE = {
   catalog: text.optional(),
   cache: text.optional(),
   cacheSize: byteSize.default(CACHE_BYTES_DEFAULT),
+  prefetch: byteSize.default(PREFETCH_BYTES_DEFAULT),
+  patience: duration.default(REMOTE_PATIENCE_MS),
+  tlsCa: text.optional(),
+  allowPlainHttp: onOff.default(false),
   logLevel: oneOf(LOG_LEVELS).default('info'),
 } satisfies Record<OptionKey, z.ZodType>;
 
@@ -227,6 +233,10 @@ export interface ResolvedRunOptions {
   readonly catalogPath: string | null;
   readonly cacheFolder: string | null;
   readonly cacheBytesMax: number;
+  readonly prefetchBytesMax: number;
+  readonly patienceMs: number;
+  readonly tlsCaPath: string | null;
+  readonly allowPlainHttp: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
@@ -241,7 +251,7 @@ export interface OptionLayer {
 }
 
 /** Keys whose values are paths, and so depend on where they were written. */
-const PATH_KEYS: readonly string[] = ['input', 'out', 'catalog', 'cache', 'payload'];
+const PATH_KEYS: readonly string[] = ['input', 'out', 'catalog', 'cache', 'tlsCa', 'payload'];
 
 /**
  * Later layers win key by key; `options` (of the payload) are joined name by name.
@@ -387,6 +397,10 @@ function resolved(options: z.output<typeof RUN_OPTIONS_SCHEMA>): ResolvedRunOpti
     catalogPath: options.catalog ?? null,
     cacheFolder: options.cache ?? null,
     cacheBytesMax: options.cacheSize,
+    prefetchBytesMax: options.prefetch,
+    patienceMs: options.patience,
+    tlsCaPath: options.tlsCa ?? null,
+    allowPlainHttp: options.allowPlainHttp,
     logLevel: options.logLevel,
   };
 }

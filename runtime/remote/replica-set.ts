@@ -239,17 +239,16 @@ export class ReplicaSet implements ByteSource {
       }
     }
     const last = trial.lastError;
-    const reasons = this.#members.map(({ out, source }) => out?.message ?? `${source.place} fails again and again`);
-    if (last !== undefined && !reasons.includes(last.message)) reasons.push(`the last failure: ${last.message}`);
-    return new GranuleError(
-      'SOURCE_UNREACHABLE',
-      `${this.#options.name} cannot be read from any of its ${this.#members.length} places`,
-      {
-        details: { file: this.#options.name, reasons, tries: trial.tries },
-        remedy: 'Run the same command again when a server can be reached, or add a replica to the catalogue.',
-        ...(last === undefined ? {} : { cause: last }),
-      },
-    );
+    const reasons = this.#members.flatMap(({ out, source }) => {
+      const reason = out ?? (last !== undefined && outs.length + 1 === this.#members.length ? last : undefined);
+      return [reason?.message ?? `${source.place} fails again and again`];
+    });
+    if (last !== undefined && !reasons.includes(last.message)) reasons.push(`lastly ${last.message}`);
+    return new GranuleError('SOURCE_UNREACHABLE', `${this.#options.name} cannot be read: ${reasons.join('; ')}`, {
+      details: { file: this.#options.name, reasons, tries: trial.tries },
+      remedy: 'Run the same command again when a server can be reached, or add a replica to the catalogue.',
+      ...(last === undefined ? {} : { cause: last }),
+    });
   }
 }
 
