@@ -106,8 +106,10 @@ it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})
   writeFileSync(join(folder, 'logged.mjs'), PAYLOAD);
   const undisturbed = await granule(argsFor('whole'), { environment: { TEST_START: 'whole' } });
   expect(undisturbed.code, undisturbed.stderr).toBe(0);
-  // From here the moments are spread over a start, so that kills fall into indexing, processing and merging alike.
-  const wholeMs = (JSON.parse(undisturbed.stdout) as RunSummary).wallMs;
+  // Moments from the middle of a start to a small part of the work, so that all kills find something to break.
+  const { wallMs, executeMs, workers } = JSON.parse(undisturbed.stdout) as RunSummary;
+  const workMs = executeMs / workers;
+  const startMs = wallMs - workMs;
   const random = randomMoments(SEED);
   const recordedBefore: number[][] = [];
   let kills = 0;
@@ -116,6 +118,7 @@ it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})
     if (recordedBefore[start]?.length === EVENTS) break;
     if (await startAndKill(start, startMs / 2 + random() * (startMs / 2 + (2 * workMs) / KILLS))) kills += 1;
   }
+  expect(kills).toBeGreaterThanOrEqual(Math.min(KILLS, 10));
   const lastStart = recordedBefore.length;
   recordedBefore.push(await recordedPositions());
   const last = await granule(argsFor('killed'), { environment: { TEST_START: String(lastStart) } });
