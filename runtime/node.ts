@@ -5,6 +5,7 @@
  * A run ends *complete*, or early: drained (SIGTERM, wall time, a source that is gone, `-n`, the halt rule), or with an
  * error. Whichever it is, what was finished is durable and the same command goes on.
  */
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
 import { GranuleError } from '../core/errors.ts';
@@ -13,8 +14,10 @@ import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { openTableReader } from '../dispatcher/table-reader.ts';
 import { writePoolFileCatalogue } from './catalogue/pool-file-catalogue.ts';
+import { byteCostHints } from './cost-hints.ts';
 import { writeFileDurably } from './durable-file.ts';
 import { Flow } from './flow.ts';
+import { EventIndex } from './indexing/event-index.ts';
 import { type InputSet, readInputs } from './input-set.ts';
 import type { PartialOutput } from './merge/stretch-runner.ts';
 import type { ResolvedRunOptions } from './options.ts';
@@ -61,6 +64,8 @@ class Run {
     this.#surroundings = surroundings;
     this.#folders = runFolders(options.outFolder);
     this.#meter = new RunMeter(options.failuresMax);
+    // Every input that is being indexed listens, and more.
+    setMaxListeners(0, this.#abort.signal);
     // The log file exists only once the folders do: what a listener throws before that has nowhere to go.
     this.events = new NodeEvents({
       debug: () => undefined,
@@ -199,6 +204,7 @@ class Run {
     signal.throwIfAborted();
     const log = this.#loggers.forComponent('cli');
     const shared = await preparePayload(payload, this.#options.seed, { timeoutMs: PREPARE_TIMEOUT_MS, signal, log });
+    await using _index = await this.#hintCosts(dispatcher, task);
     const flow = await Flow.start({
       options: this.#options,
       folders: this.#folders,
@@ -240,6 +246,14 @@ class Run {
       clearTimeout(walltime);
       await flow.close();
     }
+  }
+
+  /** For longest first: the event index answers while it is open, that is as long as events are handed out. */
+  async #hintCosts(dispatcher: Dispatcher, task: RunTask): Promise<EventIndex | undefined> {
+    if (this.#options.order !== 'longest-first') return undefined;
+    const index = await EventIndex.open({ path: this.#folders.index, readOnly: true });
+    dispatcher.setCostHints(task.taskID, byteCostHints(index, task.files));
+    return index;
   }
 
   /** The payload's own last word, once everything is merged. */

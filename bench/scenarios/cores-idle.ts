@@ -1,0 +1,292 @@
+/**
+ * The same events with files, chunks and single events as the unit of hand-out, on the same pool: how long until all are
+ * done, how busy the cores are, and what a kill would cost. Once with CPU work for every core, once with events that
+ * wait on a timer, for more workers than there are cores.
+ *
+ * All go through the same flow; only the size of an event range differs, so nothing else can.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WORKERS_MAX } from '../../core/limits.ts';
+import { DISTRIBUTIONS } from '../../payloads/builtin/spin-options.ts';
+import { runFlow } from '../flow-run.ts';
+import { correlatedHints, longestFirst } from '../ideal-schedule.ts';
+import { type LaneFigures, type Lanes, laneFigures, readLanes } from '../lanes.ts';
+import { laneChart } from '../pictures/lane-chart.ts';
+import { defineScenario, type Picture, type ResultTable, type ScenarioContext } from '../scenario.ts';
+import { describeSummary, interleave, type Measure, median } from '../statistics.ts';
+import { calibrateUnits, drawLengths, recordedLengths, writeTimedFiles } from '../timed-work.ts';
+
+const GRANULARITIES = ['file', 'chunk', 'event', 'longestFirst', 'longestFirstGuessed'] as const;
+type Granularity = (typeof GRANULARITIES)[number];
+
+const TITLES: Readonly<Record<Granularity, string>> = {
+  file: 'whole files',
+  chunk: 'a static share each',
+  event: 'single events, file order',
+  longestFirst: 'single events, longest first',
+  longestFirstGuessed: 'longest first, hints of correlation 0.7',
+};
+
+const HINT_CORRELATION = 0.7;
+const FILES_PER_WORKER = 4;
+const HINT_SEED = 7;
+const PAYLOAD = fileURLToPath(new URL('../payloads/timed-events', import.meta.url));
+
+/** One pool and the events it gets. */
+interface Setting {
+  readonly name: 'cpu' | 'wait';
+  readonly workerCount: number;
+  readonly lengthsMs: readonly number[];
+  readonly unitsPerMs: number | null;
+}
+
+/** One granularity: its input and how it is handed out. */
+interface Plan {
+  readonly inputs: readonly string[];
+  readonly eventsPerRange: number;
+  readonly order: 'file' | 'longest-first';
+  /** units in the order of hand-out */
+  readonly unitOrder: readonly number[];
+}
+
+interface Measured {
+  readonly figures: LaneFigures;
+  readonly lanes: Lanes;
+}
+
+type MeasuredBy = Readonly<Record<Granularity, readonly Measured[]>>;
+
+export const scenario = defineScenario({
+  summary: 'how busy cores are kept with files, chunks and single events as the unit of work',
+  options: {
+    workers: { help: 'workers with CPU work; 0: one per core', default: 0 },
+    waiting: { help: `workers with events that wait on a timer, up to 128; 0: none`, default: 64, quick: 8 },
+    events: { help: 'events per worker', default: 250, quick: 60 },
+    waitingEvents: { help: 'events per waiting worker', default: 60, quick: 40 },
+    dist: { help: 'law of the lengths', default: 'pareto', choices: [...DISTRIBUTIONS] },
+    mean: { help: 'mean length in ms', default: 10 },
+    alpha: { help: 'exponent of the Pareto law', default: 1.5 },
+    max: { help: 'longest event in ms', default: 500, quick: 250 },
+    lengths: { help: 'output folder of a run whose recorded lengths are taken instead of a law', default: '' },
+  },
+  async run(context) {
+    const { options } = context;
+    const cpuWorkers = options.workers === 0 ? availableParallelism() : Math.min(options.workers, WORKERS_MAX);
+    const lengthsFor = (eventCount: number): Promise<number[]> | number[] =>
+      options.lengths === ''
+        ? drawLengths(
+            { dist: options.dist, meanMs: options.mean, alpha: options.alpha, maxMs: options.max },
+            eventCount,
+          )
+        : recordedLengths(options.lengths, eventCount);
+    const settings: Setting[] = [
+      {
+        name: 'cpu',
+        workerCount: cpuWorkers,
+        lengthsMs: await lengthsFor(cpuWorkers * options.events),
+        unitsPerMs: calibrateUnits(),
+      },
+    ];
+    if (options.waiting > 0) {
+      const workerCount = Math.min(options.waiting, 128);
+      const lengthsMs = await lengthsFor(workerCount * options.waitingEvents);
+      settings.push({ name: 'wait', workerCount, lengthsMs, unitsPerMs: null });
+    }
+    const measured: (readonly [Setting, MeasuredBy])[] = [];
+    for (const setting of settings) measured.push([setting, await measureSetting(setting, context)]);
+    const [cpu, wait] = measured;
+    return {
+      values: {
+        workers: cpuWorkers,
+        granularities: cpu === undefined ? {} : medians(cpu[1]),
+        waiting: wait === undefined ? null : { workers: wait[0].workerCount, granularities: medians(wait[1]) },
+      },
+      measures: measured.flatMap(([setting, by]) => measuresOf(setting, by)),
+      tables: measured.map(([setting, by]) => tableOf(setting, by)),
+      pictures: measured.map(([setting, by]) => pictureOf(setting, by)),
+      notes: [
+        'The clock starts when the last worker has initialized its payload and stops when the last event is durably finished.',
+        'The bound and the ideal schedules are computed from the lengths measured in the same run: ' +
+          'bound = max(total / workers, longest event), ideal = pulling the same units in the same order without overhead.',
+        'busy: CPU time in execute (for waiting events their time) / (makespan × workers); until empty: up to the begin of the last unit.',
+        'lost on a kill: work done for units that are not finished, as part of all work, over a kill at any moment.',
+        'Warm-up: none in a run; every run is a fresh process, started before its clock.',
+        ...(options.waiting > 0 ? ['Waiting workers execute a timer and no CPU work.'] : []),
+      ],
+    };
+  },
+});
+
+async function measureSetting(setting: Setting, context: ScenarioContext): Promise<MeasuredBy> {
+  const folder = mkdtempSync(join(context.folders.memory ?? context.folders.disk, `${setting.name}-`));
+  try {
+    const plans = writePlans(setting, folder);
+    return await interleave(GRANULARITIES, context.repeats, async (granularity, round) => {
+      context.progress(`${setting.workerCount} workers (${setting.name}): ${granularity}, round ${round + 1}`);
+      return measure(plans[granularity], setting, { folder, signal: context.signal });
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function writePlans(setting: Setting, folder: string): Readonly<Record<Granularity, Plan>> {
+  const { lengthsMs, workerCount, unitsPerMs } = setting;
+  const eventCount = lengthsMs.length;
+  const eventsPerFile = Math.max(1, Math.ceil(eventCount / (FILES_PER_WORKER * workerCount)));
+  const eventsPerChunk = Math.ceil(eventCount / workerCount);
+  const guesses = correlatedHints(lengthsMs, HINT_CORRELATION, HINT_SEED);
+  const write = (name: string, hintsMs: readonly number[], perFile: number): string[] =>
+    writeTimedFiles(join(folder, name), { hintsMs, lengthsMs, unitsPerMs, eventsPerFile: perFile });
+  const files = write('files', lengthsMs, eventsPerFile);
+  const whole = write('whole', lengthsMs, eventCount);
+  const guessed = write('guessed', guesses, eventCount);
+  const inOrder = (unitCount: number): number[] => Array.from({ length: unitCount }, (_, unit) => unit);
+  return {
+    file: { inputs: files, eventsPerRange: eventsPerFile, order: 'file', unitOrder: inOrder(files.length) },
+    chunk: {
+      inputs: whole,
+      eventsPerRange: eventsPerChunk,
+      order: 'file',
+      unitOrder: inOrder(Math.ceil(eventCount / eventsPerChunk)),
+    },
+    event: { inputs: whole, eventsPerRange: 1, order: 'file', unitOrder: inOrder(eventCount) },
+    longestFirst: { inputs: whole, eventsPerRange: 1, order: 'longest-first', unitOrder: longestFirst(lengthsMs) },
+    longestFirstGuessed: {
+      inputs: guessed,
+      eventsPerRange: 1,
+      order: 'longest-first',
+      unitOrder: longestFirst(guesses),
+    },
+  };
+}
+
+async function measure(
+  plan: Plan,
+  setting: Setting,
+  where: { readonly folder: string; readonly signal: AbortSignal },
+): Promise<Measured> {
+  const out = join(where.folder, 'out');
+  try {
+    const { summary, finishedMs } = await runFlow(
+      {
+        options: {
+          input: [...plan.inputs],
+          payload: `${PAYLOAD}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
+          options: { workers: setting.workerCount },
+          out,
+          workers: setting.workerCount,
+          eventsPerRange: plan.eventsPerRange,
+          order: plan.order,
+          speculate: false,
+        },
+      },
+      where.signal,
+    );
+    const paths = summary.outputs.map(({ path }) => join(out, path));
+    const lanes = readLanes(paths, setting.workerCount, plan.eventsPerRange);
+    const waiting = setting.unitsPerMs === null;
+    return { lanes, figures: laneFigures(lanes, { order: plan.unitOrder, finishedMs, waiting }) };
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+const FIGURES = [
+  'makespanMs',
+  'boundMs',
+  'idealMs',
+  'ratioToBound',
+  'ratioToIdeal',
+  'busyFraction',
+  'busyFractionUntilEmpty',
+  'idleCoreMs',
+] as const;
+
+function medians(by: MeasuredBy): Record<Granularity, object> {
+  return Object.fromEntries(
+    GRANULARITIES.map((granularity) => {
+      const figures = by[granularity].map((measured) => measured.figures);
+      const values = FIGURES.map((key) => [key, median(figures.map((figure) => figure[key]))]);
+      const lostOnKill = {
+        expected: median(figures.map((figure) => figure.lostOnKill.expected)),
+        worst: median(figures.map((figure) => figure.lostOnKill.worst)),
+      };
+      return [granularity, { ...Object.fromEntries(values), lostOnKill }];
+    }),
+  ) as Record<Granularity, object>;
+}
+
+function measuresOf({ name }: Setting, by: MeasuredBy): Measure[] {
+  return GRANULARITIES.flatMap((granularity): Measure[] => {
+    const of = (key: 'ratioToBound' | 'ratioToIdeal' | 'busyFraction'): number[] =>
+      by[granularity].map(({ figures }) => figures[key]);
+    return [
+      { name: `${name}.${granularity}.ratioToBound`, unit: 'ratio', better: 'lower', values: of('ratioToBound') },
+      { name: `${name}.${granularity}.ratioToIdeal`, unit: 'ratio', better: 'lower', values: of('ratioToIdeal') },
+      { name: `${name}.${granularity}.busyFraction`, unit: 'ratio', better: 'higher', values: of('busyFraction') },
+    ];
+  });
+}
+
+function tableOf(setting: Setting, by: MeasuredBy): ResultTable {
+  const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
+  return {
+    title: settingTitle(setting),
+    columns: [
+      { title: 'unit of work' },
+      { title: 'makespan', align: 'right' },
+      { title: '/ bound', align: 'right' },
+      { title: '/ ideal', align: 'right' },
+      { title: 'busy', align: 'right' },
+      { title: 'until empty', align: 'right' },
+      { title: 'idle core s', align: 'right' },
+      { title: 'lost on a kill', align: 'right' },
+      { title: 'at worst', align: 'right' },
+    ],
+    rows: GRANULARITIES.map((granularity) => {
+      const figures = by[granularity].map((measured) => measured.figures);
+      const of = (value: (figure: LaneFigures) => number): number => median(figures.map(value));
+      return [
+        TITLES[granularity],
+        describeSummary(
+          figures.map(({ makespanMs }) => makespanMs),
+          (value) => `${(value / 1000).toFixed(2)} s`,
+        ),
+        of((figure) => figure.ratioToBound).toFixed(3),
+        of((figure) => figure.ratioToIdeal).toFixed(3),
+        percent(of((figure) => figure.busyFraction)),
+        percent(of((figure) => figure.busyFractionUntilEmpty)),
+        (of((figure) => figure.idleCoreMs) / 1000).toFixed(2),
+        percent(of((figure) => figure.lostOnKill.expected)),
+        percent(of((figure) => figure.lostOnKill.worst)),
+      ];
+    }),
+  };
+}
+
+function settingTitle({ name, workerCount, lengthsMs }: Setting): string {
+  const kind = name === 'cpu' ? 'CPU work' : 'events that wait on a timer';
+  return `${lengthsMs.length} events, ${workerCount} workers, ${kind}`;
+}
+
+/** Of each granularity the run with the middle makespan. */
+function pictureOf(setting: Setting, by: MeasuredBy): Picture {
+  const title = settingTitle(setting);
+  const panels = GRANULARITIES.map((granularity) => {
+    const sorted = [...by[granularity]].sort((left, right) => left.figures.makespanMs - right.figures.makespanMs);
+    const { lanes, figures } = sorted[Math.floor(sorted.length / 2)] as Measured;
+    const idle = (figures.idleCoreMs / 1000).toFixed(2);
+    return {
+      title: `${TITLES[granularity]}: ${(figures.makespanMs / 1000).toFixed(2)} s, ${idle} core seconds idle`,
+      workerCount: lanes.workerCount,
+      intervals: lanes.events,
+      makespanMs: figures.makespanMs,
+      boundMs: figures.boundMs,
+    };
+  });
+  return { title, svg: laneChart({ title, panels, boundMs: median(panels.map((panel) => panel.boundMs)) }) };
+}

@@ -1,0 +1,15 @@
+/** What ranges are expected to cost, for `order: longest-first`: their bytes. Larger events take longer, as a rule. */
+import { assert } from '../core/assert.ts';
+import type { TaskFile } from '../core/dispatcher-api.ts';
+import type { CostHints } from '../dispatcher/hand-out.ts';
+import type { EventIndex } from './indexing/event-index.ts';
+
+/** @param files of the task, by fileIndex; all of them indexed */
+export function byteCostHints(index: EventIndex, files: readonly TaskFile[]): CostHints {
+  return ({ fileIndex, startEvent, lastEvent }) => {
+    const file = files[fileIndex];
+    assert(file !== undefined, 'a range belongs to a file of its task');
+    const { lengths } = index.lookupSpan(file.guid, startEvent, lastEvent - startEvent + 1);
+    return lengths.reduce((sum, lengthBytes) => sum + lengthBytes, 0);
+  };
+}

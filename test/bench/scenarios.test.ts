@@ -1,0 +1,66 @@
+/** Every scenario runs with tiny counts and says what scripts may rely on. Times are not looked at. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ScenarioRecord } from '../../bench/result-file.ts';
+import { runScenario } from '../../bench/run-scenario.ts';
+
+/** Ten runs and more, each a process of its own. */
+const RUNS_TIMEOUT_MS = 240_000;
+
+let folder = '';
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'granule-scenario-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+async function tiny(name: string, options: Record<string, string>): Promise<ScenarioRecord> {
+  const record = await runScenario(name, {
+    quick: true,
+    repeats: 1,
+    options,
+    folders: { memory: null, disk: folder },
+    signal: new AbortController().signal,
+    progress: () => undefined,
+  });
+  expect(readdirSync(folder)).toEqual([]);
+  expect(record.measures.length).toBeGreaterThan(0);
+  for (const { values } of record.measures) for (const value of values) expect(value).toBeGreaterThanOrEqual(0);
+  for (const { svg } of record.pictures) expect(svg).not.toContain('NaN');
+  return record;
+}
+
+const LANE_FIGURES = {
+  makespanMs: expect.any(Number),
+  boundMs: expect.any(Number),
+  idealMs: expect.any(Number),
+  ratioToBound: expect.any(Number),
+  ratioToIdeal: expect.any(Number),
+  busyFraction: expect.any(Number),
+  idleCoreMs: expect.any(Number),
+};
+
+describe('cores-idle', () => {
+  it(
+    'runs the same events with every granularity, computing and waiting',
+    async () => {
+      const { values } = await tiny('cores-idle', {
+        workers: '2',
+        waiting: '3',
+        events: '6',
+        waitingEvents: '4',
+        mean: '2',
+        max: '10',
+      });
+      const granularities = {
+        file: LANE_FIGURES,
+        chunk: LANE_FIGURES,
+        event: LANE_FIGURES,
+        longestFirst: LANE_FIGURES,
+      };
+      expect(values).toMatchObject({ granularities, waiting: { workers: 3, granularities } });
+    },
+    RUNS_TIMEOUT_MS,
+  );
+});
