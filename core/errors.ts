@@ -186,6 +186,13 @@ export const ERROR_TABLE = {
     retry: 'never',
     summary: 'The report hook of the payload failed; the merged files are complete.',
   },
+  WORKERS_STUCK: {
+    kind: 'payload',
+    exitCode: 4,
+    httpStatus: 500,
+    retry: 'never',
+    summary: 'Too many worker threads cannot be ended: the payload calls native code that never returns.',
+  },
 
   // --- dispatcher and store
   STORE_BUSY: {

@@ -138,6 +138,8 @@ export const MANIFEST_RANGES_SCANNED_MAX = 2_000_000;
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /** A batch of short events is sized to about this much work: it hides the round trip to the scatterer. */
 export const BATCH_WORK_MS = 15;
+/** The same for a worker that is a process, whose tokens cannot be taken back once it has them. */
+export const PROCESS_BATCH_WORK_MS = 2;
 /** An output of more bytes goes to its file piece by piece instead of being gathered in memory. */
 export const OUTPUT_GATHER_BYTES = 1 * MiB;
 /** Output of one event on one stream, unless told otherwise. */
@@ -164,6 +166,14 @@ export const INIT_FAILURES_MAX = 3;
 export const LOG_TAIL_LINES = 40;
 /** Length of one kept log line. */
 export const LOG_LINE_CHARS_MAX = 2000;
+
+/** End of a worker's log that is searched for the lines of the event its worker died of. */
+export const LOG_TAIL_BYTES = 64 * KiB;
+/** How often threads that were told to end are looked at, and how many times: what they wait for is killed. */
+export const STUCK_CHECK_MS = 100;
+export const STUCK_CHECKS_MAX = 50;
+/** Threads of a run that were told to end and live on in native code; with more the run stops. */
+export const STUCK_THREADS_MAX = 32;
 
 /** Tries to stage one file out before the run stops: with the back-off below about 0.6 s of trouble are ridden out. */
 export const STAGE_OUT_ATTEMPTS_MAX = 6;

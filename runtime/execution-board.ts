@@ -5,7 +5,7 @@
  * executes; the supervisor sees how long that has taken, and may take back tokens that are not claimed yet (so that a
  * token never waits behind a long event while another core is idle).
  *
- * Layout: 6 Int32 words, then 4 Float64 values.
+ * Layout: 8 Int32 words, then 4 Float64 values.
  * - `claim`: low half the next unclaimed token of the batch, high half the end of the batch; changed by
  *   compare-and-exchange from both sides.
  * - `sequence`: odd while an event is in execution; grows by one at each begin and end. A reader takes the values as
@@ -13,7 +13,8 @@
  * - `batch`: number of the batch.
  * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
  * - `phase`: waiting, running or doomed; see {@link ExecutionBoard.doom}.
- * - values: rangeIndex, position, start (ms since the epoch, monotonic within the process), time-out in ms (0: none).
+ * - `nodeThreadID`, `systemThreadID`: which thread this is.
+ * - values: rangeIndex, position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
  */
 import { assert } from '../core/assert.ts';
 
@@ -22,8 +23,10 @@ const SEQUENCE = 1;
 const BATCH = 2;
 const ABORTING = 3;
 const PHASE = 4;
+const NODE_THREAD_ID = 5;
+const SYSTEM_THREAD_ID = 6;
 /** even, so that the Float64 values that follow are aligned */
-const INT_WORDS = 6;
+const INT_WORDS = 8;
 
 /** The worker waits for a message: ending its thread now would abort the process. */
 const PHASE_WAITING = 0;
@@ -50,32 +53,98 @@ export interface InExecution {
   readonly sequence: number;
 }
 
-/** Milliseconds on one axis for all threads of a process. */
-export function boardTimeMs(): number {
-  return performance.timeOrigin + performance.now();
+/** What the supervisor sees of a worker, and may do to it. */
+export interface SupervisedBoard {
+  /** how the worker opens its side */
+  readonly place: BoardPlace;
+  /** whether {@link takeBack} can ever take anything */
+  readonly canTakeBack: boolean;
+  /** Opens a batch of `count` tokens. Only while the worker waits for tokens. Returns the batch's number. */
+  openBatch(count: number): number;
+  /** Tokens of the batch that can still be taken back. */
+  unclaimed(): number;
+  /**
+   * Takes back up to `count` unclaimed tokens from the end of the batch.
+   *
+   * @returns the new end of the batch and how many were taken: tokens `[end, end + taken)` are the supervisor's again
+   */
+  takeBack(count: number): { readonly end: number; readonly taken: number };
+  inExecution(): InExecution | undefined;
+  /** True when the worker knows that this execution is over its time-out: it gets its grace. */
+  isAborting(execution: InExecution): boolean;
+  /** Asks for the right to end the worker. Granted only while it runs foreign code. */
+  doom(): boolean;
+  setTimeoutMs(timeoutMs: number): void;
+  /** Which thread runs the session, to Node and to the operating system; 0 while it is not known. */
+  readonly nodeThreadID: number;
+  readonly systemThreadID: number;
+  /** Lets go of what it holds. Twice is harmless. */
+  close(): void;
 }
 
-export class ExecutionBoard {
+/** What a worker says of itself, and reads. */
+export interface WorkerBoard {
+  /** A thread says who it is: to Node, and to the operating system (0 when that is not known). */
+  noteThread(nodeThreadID: number, systemThreadID: number): void;
+  /** Before it waits for a message. False when it is doomed: then it must not wait, but end. */
+  tryEnterWaiting(): boolean;
+  /** After a message has arrived. */
+  enterRunning(): void;
+  /** Begins a batch of `count` tokens. */
+  beginBatch(count: number): void;
+  /** The index of the next token of the batch, or -1 when none is left. */
+  claim(): number;
+  begin(rangeIndex: number, position: number): void;
+  end(): void;
+  /** The worker has aborted the execution's signal. */
+  noteAborting(): void;
+  /** How long the event in execution has been running, in ms; 0 when there is none. */
+  runningMs(): number;
+  /** Time-out in force, in ms; 0 for none. */
+  readonly timeoutMs: number;
+}
+
+/** Where the two sides of a board meet: memory shared by threads, or a small file (see `board-file.ts`). */
+export type BoardPlace =
+  | { readonly kind: 'memory'; readonly memory: SharedArrayBuffer; readonly recordPath: string | null }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** From `performance.now()` of this thread to the system's monotonic clock. */
+const MONOTONIC_OFFSET_MS = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now();
+
+/** Milliseconds on one axis for all threads and processes of a host. */
+export function boardTimeMs(): number {
+  return MONOTONIC_OFFSET_MS + performance.now();
+}
+
+export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   readonly memory: SharedArrayBuffer;
+  readonly canTakeBack = true;
+  readonly #recordPath: string | null;
   readonly #words: Int32Array;
   readonly #values: Float64Array;
 
-  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(BOARD_BYTES)) {
+  /** @param recordPath where the worker also writes what it executes, for whoever looks after a death of the program */
+  constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(BOARD_BYTES), recordPath: string | null = null) {
     this.memory = memory;
+    this.#recordPath = recordPath;
     this.#words = new Int32Array(memory, 0, INT_WORDS);
     this.#values = new Float64Array(memory, INT_WORDS * 4, FLOAT_VALUES);
   }
 
   /** A board for a session that is about to start: it runs foreign code from the beginning. */
-  static forNewSession(): ExecutionBoard {
-    const board = new ExecutionBoard();
+  static forNewSession(recordPath: string | null = null): ExecutionBoard {
+    const board = new ExecutionBoard(undefined, recordPath);
     Atomics.store(board.#words, PHASE, PHASE_RUNNING);
     return board;
   }
 
+  get place(): BoardPlace {
+    return { kind: 'memory', memory: this.memory, recordPath: this.#recordPath };
+  }
+
   // --- the supervisor's side
 
-  /** Opens a batch of `count` tokens. Only while the worker waits for tokens. */
   openBatch(count: number): number {
     assert(count > 0 && count < 0x8000, 'a batch fits the claim word');
     const batch = (Atomics.load(this.#words, BATCH) + 1) | 0;
@@ -84,17 +153,11 @@ export class ExecutionBoard {
     return batch;
   }
 
-  /** Tokens of the batch that nobody has claimed. */
   unclaimed(): number {
     const word = Atomics.load(this.#words, CLAIM);
     return (word >>> 16) - (word & 0xffff);
   }
 
-  /**
-   * Takes back up to `count` unclaimed tokens from the end of the batch.
-   *
-   * @returns the new end of the batch and how many were taken: tokens `[end, end + taken)` are the supervisor's again
-   */
   takeBack(count: number): { readonly end: number; readonly taken: number } {
     for (;;) {
       const word = Atomics.load(this.#words, CLAIM);
@@ -127,7 +190,6 @@ export class ExecutionBoard {
     }
   }
 
-  /** True when the worker knows that this execution is over its time-out: it gets its grace. */
   isAborting(execution: InExecution): boolean {
     return Atomics.load(this.#words, ABORTING) === execution.sequence;
   }
@@ -144,19 +206,37 @@ export class ExecutionBoard {
     this.#values[TIMEOUT] = timeoutMs;
   }
 
+  get nodeThreadID(): number {
+    return Atomics.load(this.#words, NODE_THREAD_ID);
+  }
+
+  get systemThreadID(): number {
+    return Atomics.load(this.#words, SYSTEM_THREAD_ID);
+  }
+
+  close(): void {
+    // Memory is given back by the garbage collector.
+  }
+
   // --- the worker's side
 
-  /** Before it waits for a message. False when the thread is doomed: then it must not wait, but end. */
+  noteThread(nodeThreadID: number, systemThreadID: number): void {
+    Atomics.store(this.#words, NODE_THREAD_ID, nodeThreadID);
+    Atomics.store(this.#words, SYSTEM_THREAD_ID, systemThreadID);
+  }
+
   tryEnterWaiting(): boolean {
     return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_WAITING) === PHASE_RUNNING;
   }
 
-  /** After a message has arrived. */
   enterRunning(): void {
     Atomics.store(this.#words, PHASE, PHASE_RUNNING);
   }
 
-  /** The index of the next token of the batch, or -1 when none is left. */
+  beginBatch(): void {
+    // The supervisor has opened it.
+  }
+
   claim(): number {
     for (;;) {
       const word = Atomics.load(this.#words, CLAIM);
@@ -177,12 +257,10 @@ export class ExecutionBoard {
     Atomics.add(this.#words, SEQUENCE, 1);
   }
 
-  /** The worker has aborted the execution's signal. */
   noteAborting(): void {
     Atomics.store(this.#words, ABORTING, Atomics.load(this.#words, SEQUENCE));
   }
 
-  /** How long the event in execution has been running, in ms; 0 when there is none. */
   runningMs(): number {
     const execution = this.inExecution();
     return execution === undefined ? 0 : boardTimeMs() - execution.startedAtMs;

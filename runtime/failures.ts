@@ -56,6 +56,25 @@ export function failureOfDeath(death: unknown): Failure {
   return { cause: 'worker-died', message: line(message), logTail: [] };
 }
 
+/** The process of a worker is gone without a word. @param ranOutOfMemory its log says so */
+export function failureOfProcess(
+  exitCode: number | null,
+  signal: NodeJS.Signals | null,
+  ranOutOfMemory: boolean,
+): Failure {
+  if (ranOutOfMemory) {
+    return { cause: 'out-of-memory', message: "the worker's process reached its heap limit", logTail: [] };
+  }
+  if (signal !== null) {
+    return { cause: 'signal', message: `the worker's process was ended by ${signal}`, signal, logTail: [] };
+  }
+  if (exitCode !== null) {
+    const message = `the payload ended its worker's process with exit code ${exitCode}`;
+    return { cause: 'payload-exit', message, childExitCode: exitCode, logTail: [] };
+  }
+  return { cause: 'worker-died', message: "the worker's process could not be started", logTail: [] };
+}
+
 function isTimedOut(thrown: unknown): boolean {
   if (typeof thrown !== 'object' || thrown === null) return false;
   if ('timedOut' in thrown && thrown.timedOut === true) return true;

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
 import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
+import { formatEventRangeID } from '../core/ids.ts';
 import type { LoggerFactory } from '../core/log.ts';
 import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
@@ -30,6 +31,7 @@ import { Stager } from './stager.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenExtractor } from './token-extractor.ts';
 import { TokenScatterer } from './token-scatterer.ts';
+import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 export interface FlowInput {
@@ -321,7 +323,19 @@ export class Flow {
           this.#scatterer.expect(peer, workerIndex, board);
         },
         onDeath: (peer, workerIndex, failure) => {
-          const returned = this.#scatterer.lose(peer, failure);
+          const log = join(folders.workers, `worker_${workerIndex}`, WORKER_LOG_NAME);
+          const returned = this.#scatterer.lose(peer, failure, ({ fileIndex, startEvent, attemptNr }) =>
+            logTailOf(
+              log,
+              formatEventRangeID({
+                taskID: task.taskID,
+                jobID: job.jobID,
+                fileID: fileIndex + 1,
+                startEvent,
+                attemptNr,
+              }),
+            ),
+          );
           events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
           if (returned > 0) this.#pilot.poke();
         },

@@ -125,7 +125,12 @@ class Run {
     createRunFolders(folders);
     this.#loggers = createLoggerFactory({ level: options.logLevel, file: folders.log });
     const pool = new WorkerPool(
-      { workerCount: options.workerCount, workersFolder: folders.workers, heapMaxMB: options.heapMaxMB },
+      {
+        workerCount: options.workerCount,
+        workersFolder: folders.workers,
+        isolation: options.isolation,
+        heapMaxMB: options.heapMaxMB,
+      },
       this.#loggers.forComponent('worker-pool'),
     );
     let dispatcher: Dispatcher | undefined;

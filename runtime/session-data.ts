@@ -2,6 +2,7 @@
 import type { LogLevel } from '../core/log.ts';
 import type { SequenceRule } from '../core/messages.ts';
 import type { OutputDeclarations } from '../payloads/payload.ts';
+import type { BoardPlace } from './execution-board.ts';
 
 /** Given to a worker's session when it starts (by structured clone: `shared` may hold SharedArrayBuffers). */
 export interface SessionData {
@@ -27,11 +28,14 @@ export interface SessionData {
   readonly sequence: SequenceRule;
   readonly outputBytesMax: number;
   readonly logLevel: LogLevel;
-  /** memory of the worker's execution board */
-  readonly board: SharedArrayBuffer;
+  /** where the worker's execution board is */
+  readonly board: BoardPlace;
   /** the session ends after this many events, or when heap and external memory exceed this; 0: never */
   readonly recycleEvents: number;
   readonly recycleMemoryBytes: number;
   /** name and version, kept in the metadata of outputs */
   readonly processingTag: string;
 }
+
+/** What a worker that is a process sends by IPC when its session is over. */
+export const SESSION_OVER = 'session-over';

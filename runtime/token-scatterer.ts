@@ -11,11 +11,11 @@
 import { assert, assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { deserialiseError, type GranuleError } from '../core/errors.ts';
-import { BATCH_WORK_MS, CREDIT_MAX } from '../core/limits.ts';
+import { BATCH_WORK_MS, CREDIT_MAX, PROCESS_BATCH_WORK_MS } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile } from '../core/messages.ts';
 import type { ServerChannel } from './channel.ts';
-import type { ExecutionBoard, InExecution } from './execution-board.ts';
+import type { InExecution, SupervisedBoard } from './execution-board.ts';
 
 /** A token in somebody's hands, with the bytes that ride with it. */
 export interface HeldToken {
@@ -28,7 +28,7 @@ export interface HeldToken {
 interface WorkerState {
   readonly workerIndex: number;
   readonly peer: string;
-  readonly board: ExecutionBoard;
+  readonly board: SupervisedBoard;
   readonly knownFiles: Set<number>;
   /** the batch it has, in order; some of it may be executed already */
   batch: HeldToken[];
@@ -82,7 +82,7 @@ export class TokenScatterer {
   }
 
   /** Expects a session that will speak as `peer`. */
-  expect(peer: string, workerIndex: number, board: ExecutionBoard): void {
+  expect(peer: string, workerIndex: number, board: SupervisedBoard): void {
     assert(!this.#workers.has(peer), 'each session has a peer of its own');
     this.#workers.set(peer, {
       workerIndex,
@@ -201,9 +201,10 @@ export class TokenScatterer {
   /**
    * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back.
    *
+   * @param logTailOf the last log lines of the event that was in execution
    * @returns how many tokens went back to the queue
    */
-  lose(peer: string, failure: Failure): number {
+  lose(peer: string, failure: Failure, logTailOf: (token: RangeToken) => readonly string[]): number {
     const worker = this.#workers.get(peer);
     if (worker === undefined) return 0;
     this.#workers.delete(peer);
@@ -218,7 +219,7 @@ export class TokenScatterer {
           rangeIndex: culprit.token.rangeIndex,
           attemptNr: culprit.token.attemptNr,
           eventCount: culprit.token.lastEvent - culprit.token.startEvent + 1,
-          failure: { ...failure, position: execution.position },
+          failure: { ...failure, logTail: logTailOf(culprit.token), position: execution.position },
           failuresBefore: culprit.token.failures,
           wallMs: 0,
           copy: culprit.copy,
@@ -295,7 +296,7 @@ export class TokenScatterer {
   }
 
   #serve(worker: WorkerState): void {
-    const tokens = this.queuedCount > 0 ? this.#takeFromQueue(this.#batchSize()) : this.#steal(worker);
+    const tokens = this.queuedCount > 0 ? this.#takeFromQueue(this.#batchSize(worker)) : this.#steal(worker);
     if (tokens.length > 0) {
       this.#give(worker, tokens);
       if (this.queuedCount < this.#workers.size) this.#listeners.onHungry();
@@ -316,9 +317,10 @@ export class TokenScatterer {
   }
 
   /** About {@link BATCH_WORK_MS} of work, never more than a fair share of what is queued. */
-  #batchSize(): number {
+  #batchSize({ board }: WorkerState): number {
     if (this.#executedCount === 0) return 1;
-    const byTime = Math.floor(BATCH_WORK_MS / Math.max(this.#executedMeanMs, BATCH_WORK_MS / CREDIT_MAX));
+    const workMs = board.canTakeBack ? BATCH_WORK_MS : PROCESS_BATCH_WORK_MS;
+    const byTime = Math.floor(workMs / Math.max(this.#executedMeanMs, workMs / CREDIT_MAX));
     const fairShare = Math.ceil(this.queuedCount / Math.max(1, this.#workers.size));
     return Math.max(1, Math.min(byTime, fairShare, CREDIT_MAX));
   }

@@ -2,12 +2,15 @@
  * A worker's log: lines of JSON in the worker's own file, and the last lines of each event in memory, which are kept
  * with a failure. `console` and direct writes to stdout or stderr of a payload end here too: stdout carries results.
  */
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { format } from 'node:util';
-import { LOG_LINE_CHARS_MAX, LOG_TAIL_LINES } from '../core/limits.ts';
+import { LOG_LINE_CHARS_MAX, LOG_TAIL_BYTES, LOG_TAIL_LINES } from '../core/limits.ts';
 import type { LogLevel } from '../core/log.ts';
 import type { PayloadLog } from '../payloads/payload.ts';
+
+/** Name of the file in a worker's folder. */
+export const WORKER_LOG_NAME = 'worker.log';
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
 type Level = (typeof LEVELS)[number];
@@ -23,6 +26,8 @@ export class WorkerLog implements PayloadLog {
     this.#fd = openSync(path, 'a');
     const index = LEVELS.indexOf(level as Level);
     this.#threshold = level === 'silent' ? LEVELS.length : Math.max(0, index);
+    // Whoever reads the end of the log must not take an earlier session's words for this one's.
+    this.#write({ time: new Date().toISOString(), level: 'info', msg: 'session begins', pid: process.pid });
   }
 
   /** Begins the tail of another event. */
@@ -80,12 +85,67 @@ export class WorkerLog implements PayloadLog {
     this.#tail.push(fields === undefined ? `${level}: ${text}` : `${level}: ${text} ${safeJson(fields)}`);
     if (this.#tail.length > LOG_TAIL_LINES) this.#tail.shift();
     if (LEVELS.indexOf(level) < this.#threshold) return;
-    const record = { time: new Date().toISOString(), level, eventRangeID: this.#eventRangeID, ...fields, msg: text };
+    this.#write({ time: new Date().toISOString(), level, eventRangeID: this.#eventRangeID, ...fields, msg: text });
+  }
+
+  #write(record: object): void {
     try {
       writeSync(this.#fd, `${safeJson(record)}\n`);
     } catch {
       // A full disk must not fail the event: the tail is still kept with its failure.
     }
+  }
+}
+
+/**
+ * The last lines that a worker which is gone had logged for one event, oldest first: its own and, after them, what native
+ * code printed.
+ */
+export function logTailOf(path: string, eventRangeID: string): string[] {
+  const tail: string[] = [];
+  for (const line of lastLines(path, 0)) {
+    const record = parseRecord(line);
+    if (record === undefined) tail.push(line.slice(0, LOG_LINE_CHARS_MAX));
+    else if (record.eventRangeID === eventRangeID) tail.push(`${record.level}: ${record.msg}`);
+    else tail.length = 0;
+  }
+  return tail.slice(-LOG_TAIL_LINES);
+}
+
+/** A process that reached its heap limit says so before it aborts. @param fromBytes where its part of the log begins */
+export function tellsOfHeapLimit(path: string, fromBytes: number): boolean {
+  return lastLines(path, fromBytes).some((line) => /heap out of memory|Reached heap limit/.test(line));
+}
+
+/** Complete lines of the last `LOG_TAIL_BYTES`. */
+function lastLines(path: string, fromBytes: number): string[] {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return [];
+  }
+  try {
+    const { size } = fstatSync(fd);
+    const start = Math.max(fromBytes, size - LOG_TAIL_BYTES, 0);
+    const bytes = Buffer.alloc(Math.max(0, size - start));
+    const length = readSync(fd, bytes, 0, bytes.length, start);
+    const lines = bytes.subarray(0, length).toString('utf8').split('\n');
+    if (start > fromBytes) lines.shift();
+    return lines.filter((line) => line !== '');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function parseRecord(
+  line: string,
+): { readonly eventRangeID?: string; readonly level: string; readonly msg: string } | undefined {
+  if (!line.startsWith('{"time":')) return undefined;
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,22 +1,23 @@
 /**
- * The pool of workers: the only door to piscina. One long-running task (session) per worker, in a thread of its own;
- * a session that ends before its time is followed by a new one in a fresh thread.
+ * The pool of workers: one session each, in a thread or a process of its own; a session that ends before its time is
+ * followed by a new one in a fresh thread or process.
  *
  * States of a worker: *starting* → *ready* → *over* (told to end), or *dead* → *starting* again. After
  * {@link INIT_FAILURES_MAX} sessions in a row that die before they are ready, the pool gives up.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Piscina } from 'piscina';
 import { assert } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, GranuleError } from '../core/errors.ts';
-import { INIT_FAILURES_MAX } from '../core/limits.ts';
+import { INIT_FAILURES_MAX, STUCK_THREADS_MAX } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
-import { threadEntryUrl } from '../core/thread-entry.ts';
-import { ExecutionBoard } from './execution-board.ts';
-import { failureOfDeath } from './failures.ts';
+import { ChildHost } from './child-host.ts';
+import type { SupervisedBoard } from './execution-board.ts';
 import type { SessionData } from './session-data.ts';
+import { SessionDeath, type SessionHost } from './session-host.ts';
+import { endingThreadCount } from './stuck-threads.ts';
+import { ThreadHost } from './thread-host.ts';
 
 export type SessionTemplate = Omit<SessionData, 'workerIndex' | 'peer' | 'folder' | 'board'>;
 
@@ -24,13 +25,14 @@ export interface WorkerPoolOptions {
   readonly workerCount: number;
   /** each worker's folder is `worker_<index>` in it */
   readonly workersFolder: string;
-  /** heap limit of a thread; null for Node's own */
+  readonly isolation: 'thread' | 'process';
+  /** heap limit of a thread or process; null for Node's own */
   readonly heapMaxMB: number | null;
 }
 
 export interface WorkerPoolListeners {
   /** A session is about to start and will speak as `peer`. */
-  onSession(peer: string, workerIndex: number, board: ExecutionBoard): void;
+  onSession(peer: string, workerIndex: number, board: SupervisedBoard): void;
   /** A session ended without being told to. */
   onDeath(peer: string, workerIndex: number, failure: Failure): void;
   /** Sessions cannot even begin: the run is over. */
@@ -42,7 +44,8 @@ interface Worker {
   session: number;
   peer: string;
   abort: AbortController;
-  board: ExecutionBoard;
+  /** of the session under way, or of the last one */
+  board: SupervisedBoard | undefined;
   /** why the supervisor terminated the session */
   terminatedBy: Failure | undefined;
   state: 'starting' | 'ready' | 'over';
@@ -50,7 +53,7 @@ interface Worker {
 }
 
 export class WorkerPool {
-  readonly #pool: Piscina;
+  readonly #host: SessionHost;
   readonly #options: WorkerPoolOptions;
   #listeners: WorkerPoolListeners | undefined;
   readonly #log: Logger;
@@ -62,20 +65,7 @@ export class WorkerPool {
   constructor(options: WorkerPoolOptions, log: Logger) {
     this.#options = options;
     this.#log = log;
-    // Threads start now, while inputs are still being indexed.
-    this.#pool = new Piscina({
-      filename: threadEntryUrl(import.meta.url, './worker-session.thread.ts').href,
-      minThreads: options.workerCount,
-      maxThreads: options.workerCount,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      maxQueue: Number.POSITIVE_INFINITY,
-      concurrentTasksPerWorker: 1,
-      atomics: 'disabled',
-      recordTiming: false,
-      ...(options.heapMaxMB === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMaxMB } }),
-    });
-    // What a thread dies of is told by the session's own promise.
-    this.#pool.on('error', () => undefined);
+    this.#host = options.isolation === 'process' ? new ChildHost(options) : new ThreadHost(options);
   }
 
   /** Begins a session in every worker. Once. */
@@ -88,7 +78,7 @@ export class WorkerPool {
         session: 0,
         peer: '',
         abort: new AbortController(),
-        board: new ExecutionBoard(),
+        board: undefined,
         terminatedBy: undefined,
         state: 'starting',
         done: Promise.resolve(),
@@ -132,18 +122,18 @@ export class WorkerPool {
   }
 
   /**
-   * Ends a thread that runs foreign code; the session dies of `failure`. A worker that waits for tokens is left alone
-   * (ending it would abort the process): then nothing happens and the answer is false.
+   * Ends a worker that runs foreign code; the session dies of `failure`. A worker that waits for tokens is left alone
+   * (ending a thread then would abort the process): nothing happens and the answer is false.
    */
   terminate(workerIndex: number, failure: Failure): boolean {
     const worker = this.#workers[workerIndex];
-    if (worker === undefined || worker.state === 'over' || !worker.board.doom()) return false;
+    if (worker === undefined || worker.state === 'over' || worker.board?.doom() !== true) return false;
     worker.terminatedBy = failure;
     worker.abort.abort();
     return true;
   }
 
-  /** Ends every thread that runs foreign code. Those that wait for tokens are ended by the scatterer's message. */
+  /** Ends every worker that runs foreign code. Those that wait for tokens are ended by the scatterer's message. */
   terminateAll(failure: Failure): void {
     this.#closing = true;
     for (const worker of this.#workers) this.terminate(worker.workerIndex, failure);
@@ -155,16 +145,21 @@ export class WorkerPool {
     await Promise.all(this.#workers.map((worker) => worker.done));
   }
 
-  /** Ends the threads. Only after {@link sessionsOver}. */
+  /** Ends the threads or processes. Only after {@link sessionsOver}. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#pool.destroy();
+    await this.#host.close();
   }
 
   #beginAgain(workerIndex: number): void {
     const worker = this.#workers[workerIndex];
     if (worker === undefined || this.#closing) return;
-    // After the old session's task has ended: piscina then has a thread to spare.
+    if (endingThreadCount() > STUCK_THREADS_MAX) {
+      this.#closing = true;
+      this.#listeners?.onFatal(tooManyStuck());
+      return;
+    }
+    // After the old session has ended: its thread can be used again then.
     worker.done = worker.done.then(() => (this.#closing ? undefined : this.#begin(worker)));
   }
 
@@ -180,22 +175,20 @@ export class WorkerPool {
     const { peer, workerIndex } = worker;
     const folder = join(this.#options.workersFolder, `worker_${workerIndex}`);
     mkdirSync(folder, { recursive: true });
-    worker.board = ExecutionBoard.forNewSession();
-    this.#listeners?.onSession(peer, workerIndex, worker.board);
-    const data: SessionData = { ...template, workerIndex, peer, folder, board: worker.board.memory };
-    return this.#pool.run(data, { signal: worker.abort.signal }).then(
-      () => undefined,
-      (error: unknown) => this.#noteDeath(worker, peer, error),
-    );
+    const board = this.#host.createBoard(workerIndex);
+    worker.board = board;
+    this.#listeners?.onSession(peer, workerIndex, board);
+    const data: SessionData = { ...template, workerIndex, peer, folder, board: board.place };
+    return this.#host
+      .run(data, board, worker.abort.signal)
+      .catch((error: unknown) => this.#noteDeath(worker, peer, error))
+      .finally(() => board.close());
   }
 
   #noteDeath(worker: Worker, peer: string, error: unknown): void {
     if (worker.peer !== peer || worker.state === 'over') return;
-    const failure = worker.terminatedBy ?? failureOfDeath(error);
-    this.#log.warn(
-      { workerIndex: worker.workerIndex, cause: failure.cause, err: describeThrown(error).message },
-      'worker died',
-    );
+    const failure = worker.terminatedBy ?? failureOf(error);
+    this.#log.warn({ workerIndex: worker.workerIndex, cause: failure.cause, reason: failure.message }, 'worker died');
     const wasStarting = worker.state === 'starting';
     worker.state = 'over';
     if (wasStarting) {
@@ -207,4 +200,17 @@ export class WorkerPool {
     this.#beginAgain(worker.workerIndex);
     this.#listeners?.onDeath(peer, worker.workerIndex, failure);
   }
+}
+
+function failureOf(error: unknown): Failure {
+  if (error instanceof SessionDeath) return error.failure;
+  return { cause: 'worker-died', message: describeThrown(error).message, logTail: [] };
+}
+
+function tooManyStuck(): GranuleError {
+  return new GranuleError(
+    'WORKERS_STUCK',
+    `${endingThreadCount()} worker threads were told to end and live on: the payload calls native code that never returns`,
+    { remedy: 'run again with --isolation process, where such a worker is killed' },
+  );
 }

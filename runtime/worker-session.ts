@@ -20,7 +20,7 @@ import type { PayloadDefinition, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import { EventReader } from './event-reader.ts';
-import { ExecutionBoard } from './execution-board.ts';
+import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
@@ -46,6 +46,7 @@ const NO_HEADER = new Uint8Array(0);
 
 export interface SessionParts {
   readonly data: SessionData;
+  readonly board: WorkerBoard;
   readonly channel: PeerChannel<ToWorker, FromWorker>;
   readonly log: WorkerLog;
   readonly cpuClock: ThreadCpuClock;
@@ -54,7 +55,7 @@ export interface SessionParts {
 
 export class WorkerSession {
   readonly #parts: SessionParts;
-  readonly #board: ExecutionBoard;
+  readonly #board: WorkerBoard;
   readonly #reader = new EventReader();
   readonly #files = new Map<number, KnownFile>();
   readonly #executions = new AsyncLocalStorage<ExecutionContext>();
@@ -72,7 +73,7 @@ export class WorkerSession {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    this.#board = new ExecutionBoard(parts.data.board);
+    this.#board = parts.board;
   }
 
   /**
@@ -179,6 +180,7 @@ export class WorkerSession {
     const cpuBefore = this.#parts.cpuClock.nowMs();
     const wallBefore = performance.now();
     const first = this.#reports.length;
+    this.#board.beginBatch(tokens.length);
     for (let index = this.#board.claim(); index >= 0; index = this.#board.claim()) {
       const token = tokens[index];
       if (token === undefined) break;

@@ -89,7 +89,7 @@ describe('imports', () => {
     const doors: Readonly<Record<string, RegExp>> = {
       zeromq: /^runtime\/channel[^/]*\.ts$/,
       lmdb: /^core\/store\.ts$/,
-      piscina: /^(runtime\/worker-pool\.ts|bench\/.*)$/,
+      piscina: /^(runtime\/thread-host\.ts|bench\/.*)$/,
       fastify: /\/http\//,
     };
     const wrong = sources.flatMap((file) =>

@@ -168,7 +168,7 @@ describe('the token scatterer', () => {
     await doomed.tokens();
     doomed.board.claim();
     doomed.board.begin(0, 1);
-    const returned = scatterer.lose('doomed', { cause: 'payload-exit', message: 'gone', logTail: [] });
+    const returned = scatterer.lose('doomed', { cause: 'payload-exit', message: 'gone', logTail: [] }, () => []);
     expect(returned).toBe(0);
     expect(reports).toMatchObject([{ kind: 'failed', rangeIndex: 0, failure: { cause: 'payload-exit', position: 1 } }]);
     const next = await other.tokens();

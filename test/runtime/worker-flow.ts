@@ -20,6 +20,7 @@ export interface FlowOptions {
   readonly outputs?: OutputDeclarations;
   readonly sequence?: SequenceRule;
   readonly timeout?: TimeoutRule;
+  readonly isolation?: 'thread' | 'process';
   readonly heapMaxMB?: number;
   /** events per range */
   readonly perRange?: number;
@@ -62,6 +63,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
     {
       workerCount: options.workerCount ?? 2,
       workersFolder: join(folder, 'workers'),
+      isolation: options.isolation ?? 'thread',
       heapMaxMB: options.heapMaxMB ?? null,
     },
     silentLogger,
@@ -122,7 +124,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
       },
       onDeath: (peer, _, failure) => {
         deaths.push(failure.cause);
-        scatterer.lose(peer, failure);
+        scatterer.lose(peer, failure, () => []);
       },
       onFatal: (error) => settle?.reject(error),
     },

@@ -101,55 +101,58 @@ describe('a worker session', () => {
   });
 });
 
-describe('a payload that misbehaves fails its own event only', () => {
-  const cases: readonly [string, string, string][] = [
-    ['throws', 'throw new Error("no")', 'payload-error'],
-    ['throws a string', 'throw "no"', 'payload-error'],
-    ['rejects', 'await Promise.reject(new Error("no"))', 'payload-error'],
-    [
-      'throws from a timer while it waits',
-      'setTimeout(() => { throw new Error("late") }, 1); await new Promise(() => {})',
-      'payload-late-error',
-    ],
-    [
-      'leaves a rejected promise behind while it waits',
-      'Promise.reject(new Error("late")); await new Promise(() => {})',
-      'payload-late-error',
-    ],
-    ['ends its thread', 'process.exit(3)', 'payload-exit'],
-    ['recurses without bound', 'const f = () => f() + 1; f()', 'payload-error'],
-    ['writes what its format cannot hold', 'context.output("OUT").write(undefined)', 'output-invalid'],
-    ['writes to a stream it does not declare', 'context.output("NONE").write(1)', 'output-invalid'],
-    ['writes too much', 'context.output("OUT").write("x".repeat(2000000))', 'output-too-large'],
-    ['closes standard output', 'const fs = await import("node:fs"); fs.closeSync(1)', 'payload-error'],
-  ];
-  it.each(cases)('%s', async (_, body, cause) => {
-    const result = await flow({ payload: misbehaving(body), eventCount: 40 });
-    expect(failed(result)).toEqual([[4, cause]]);
-    expect(result.reports.size).toBe(40);
-  });
-
-  it('exhausts its heap', async () => {
-    const body = 'const all = []; for (;;) all.push(new Array(10000).fill(Math.random()))';
-    const result = await flow({ payload: misbehaving(body), eventCount: 40, heapMaxMB: 64 });
-    expect(failed(result)).toEqual([[4, 'out-of-memory']]);
-  });
-
-  it.each([
-    ['loops for ever', 'for (;;);'],
-    ['never settles', 'await new Promise(() => {})'],
-  ])('%s', async (_, body) => {
-    const result = await flow({
-      payload: misbehaving(body),
-      eventCount: 40,
-      timeout: { kind: 'fixed', timeoutMs: 300 },
+describe.each(['thread', 'process'] as const)(
+  'a payload that misbehaves in a %s fails its own event only',
+  (isolation) => {
+    const cases: readonly [string, string, string][] = [
+      ['throws', 'throw new Error("no")', 'payload-error'],
+      ['throws a string', 'throw "no"', 'payload-error'],
+      ['rejects', 'await Promise.reject(new Error("no"))', 'payload-error'],
+      [
+        'throws from a timer while it waits',
+        'setTimeout(() => { throw new Error("late") }, 1); await new Promise(() => {})',
+        'payload-late-error',
+      ],
+      [
+        'leaves a rejected promise behind while it waits',
+        'Promise.reject(new Error("late")); await new Promise(() => {})',
+        'payload-late-error',
+      ],
+      ['ends its worker', 'process.exit(3)', 'payload-exit'],
+      ['recurses without bound', 'const f = () => f() + 1; f()', 'payload-error'],
+      ['writes what its format cannot hold', 'context.output("OUT").write(undefined)', 'output-invalid'],
+      ['writes to a stream it does not declare', 'context.output("NONE").write(1)', 'output-invalid'],
+      ['writes too much', 'context.output("OUT").write("x".repeat(2000000))', 'output-too-large'],
+      ['closes standard output', 'const fs = await import("node:fs"); fs.closeSync(1)', 'payload-error'],
+    ];
+    it.each(cases)('%s', async (_, body, cause) => {
+      const result = await flow({ payload: misbehaving(body), eventCount: 40, isolation });
+      expect(failed(result)).toEqual([[4, cause]]);
+      expect(result.reports.size).toBe(40);
     });
-    expect(failed(result)).toEqual([[4, 'timeout']]);
-    expect(result.reports.size).toBe(40);
-  });
 
-  it('writes after it has returned', async () => {
-    const payload = `export default {
+    it('exhausts its heap', async () => {
+      const body = 'const all = []; for (;;) all.push(new Array(10000).fill(Math.random()))';
+      const result = await flow({ payload: misbehaving(body), eventCount: 40, heapMaxMB: 64, isolation });
+      expect(failed(result)).toEqual([[4, 'out-of-memory']]);
+    });
+
+    it.each([
+      ['loops for ever', 'for (;;);'],
+      ['never settles', 'await new Promise(() => {})'],
+    ])('%s', async (_, body) => {
+      const result = await flow({
+        payload: misbehaving(body),
+        eventCount: 40,
+        isolation,
+        timeout: { kind: 'fixed', timeoutMs: 300 },
+      });
+      expect(failed(result)).toEqual([[4, 'timeout']]);
+      expect(result.reports.size).toBe(40);
+    });
+
+    it('writes after it has returned', async () => {
+      const payload = `export default {
       name: 'late', outputs: { OUT: { format: 'ndjson' } },
       execute(event, context) {
         const output = context.output('OUT');
@@ -157,19 +160,20 @@ describe('a payload that misbehaves fails its own event only', () => {
         if (event.position === 5) queueMicrotask(() => { try { output.write({ late: true }); } catch {} });
       },
     };`;
-    const result = await flow({ payload, eventCount: 40 });
-    expect(failed(result)).toEqual([]);
-    const all = [...result.reports.values()]
-      .flatMap(outputsOf)
-      .map((file) => readFileSync(join(result.aggregationFolder, file), 'utf8'));
-    expect(all.some((text) => text.includes('late'))).toBe(false);
-  });
-
-  it('cannot even begin: the run is told after three tries', async () => {
-    const payload = `export default { name: 'x', outputs: {}, initialize() { throw new Error('no conditions'); }, execute() {} };`;
-    await expect(flow({ payload, eventCount: 5 })).rejects.toMatchObject({
-      code: 'PAYLOAD_INIT_FAILED',
-      message: expect.stringContaining('no conditions'),
+      const result = await flow({ payload, eventCount: 40, isolation });
+      expect(failed(result)).toEqual([]);
+      const all = [...result.reports.values()]
+        .flatMap(outputsOf)
+        .map((file) => readFileSync(join(result.aggregationFolder, file), 'utf8'));
+      expect(all.some((text) => text.includes('late'))).toBe(false);
     });
-  });
-});
+
+    it('cannot even begin: the run is told after three tries', async () => {
+      const payload = `export default { name: 'x', outputs: {}, initialize() { throw new Error('no conditions'); }, execute() {} };`;
+      await expect(flow({ payload, eventCount: 5, isolation })).rejects.toMatchObject({
+        code: 'PAYLOAD_INIT_FAILED',
+        message: expect.stringContaining('no conditions'),
+      });
+    });
+  },
+);

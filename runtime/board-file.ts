@@ -1,0 +1,258 @@
+/**
+ * An execution board in a small file, for workers that share no memory with their supervisor: child processes. Threads
+ * write the same file beside their board in memory when it must be known, after a death of the whole program, what was
+ * in execution.
+ *
+ * Layout, Float64 values: 0 to 7 are the worker's (`version`, `phase`, `sequence`, rangeIndex, position, start, aborted
+ * sequence, `version` again), 8 is the supervisor's (time-out in ms). A reader takes the worker's values as one when both
+ * versions are the same. The file is never flushed: it has to outlive processes, not the machine.
+ *
+ * Tokens of a batch cannot be taken back from a process: that would need a lock that a killed one may hold. Its batches
+ * are small instead (`PROCESS_BATCH_WORK_MS`).
+ */
+import { closeSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type BoardPlace,
+  boardTimeMs,
+  ExecutionBoard,
+  type InExecution,
+  type SupervisedBoard,
+  type WorkerBoard,
+} from './execution-board.ts';
+
+const VERSION = 0;
+const PHASE = 1;
+const SEQUENCE = 2;
+const RANGE_INDEX = 3;
+const POSITION = 4;
+const STARTED_AT = 5;
+const ABORTING = 6;
+const VERSION_AGAIN = 7;
+const WORKER_VALUES = 8;
+const WORKER_BYTES = WORKER_VALUES * 8;
+const TIMEOUT_BYTES = 8;
+
+const PHASE_RUNNING = 1;
+const PHASE_WAITING = 2;
+
+/** A writer is between its two versions for less than a microsecond. */
+const READS_MAX = 100;
+
+/** Name of the file in a worker's folder. */
+export const BOARD_NAME = 'board';
+
+/** The supervisor's side. */
+export class BoardFile implements SupervisedBoard {
+  readonly place: BoardPlace;
+  readonly canTakeBack = false;
+  readonly nodeThreadID = 0;
+  readonly systemThreadID = 0;
+  readonly #values = new Float64Array(WORKER_VALUES);
+  #fd: number;
+  #batch = 0;
+
+  /** Begins the file anew. @param path in a folder that exists */
+  constructor(path: string) {
+    this.place = { kind: 'file', path };
+    this.#fd = openSync(path, 'w+');
+    writeSync(this.#fd, new Uint8Array(WORKER_BYTES + TIMEOUT_BYTES), 0, WORKER_BYTES + TIMEOUT_BYTES, 0);
+  }
+
+  openBatch(): number {
+    this.#batch += 1;
+    return this.#batch;
+  }
+
+  unclaimed(): number {
+    return 0;
+  }
+
+  takeBack(): { readonly end: number; readonly taken: number } {
+    return { end: 0, taken: 0 };
+  }
+
+  inExecution(): InExecution | undefined {
+    return this.#read() ? executionIn(this.#values) : undefined;
+  }
+
+  isAborting(execution: InExecution): boolean {
+    return this.#read() && this.#values[ABORTING] === execution.sequence;
+  }
+
+  /** A process may be ended at any moment; one that waits for tokens is left to end by itself. */
+  doom(): boolean {
+    return this.#fd >= 0 && (!this.#read() || this.#values[PHASE] !== PHASE_WAITING);
+  }
+
+  setTimeoutMs(timeoutMs: number): void {
+    if (this.#fd >= 0) writeSync(this.#fd, Float64Array.of(timeoutMs), 0, TIMEOUT_BYTES, WORKER_BYTES);
+  }
+
+  close(): void {
+    if (this.#fd >= 0) closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
+  #read(): boolean {
+    return this.#fd >= 0 && readBoard(this.#fd, this.#values);
+  }
+}
+
+/** The worker's side. */
+export class BoardFileWriter implements WorkerBoard {
+  readonly #fd: number;
+  readonly #values = new Float64Array(WORKER_VALUES);
+  readonly #timeout = new Float64Array(1);
+  #next = 0;
+  #end = 0;
+
+  /** @param path a file that {@link BoardFile} began */
+  constructor(path: string) {
+    this.#fd = openSync(path, 'r+');
+    this.enterRunning();
+  }
+
+  noteThread(): void {
+    // A process is known to who started it.
+  }
+
+  tryEnterWaiting(): boolean {
+    this.#values[PHASE] = PHASE_WAITING;
+    this.#write();
+    return true;
+  }
+
+  enterRunning(): void {
+    this.#values[PHASE] = PHASE_RUNNING;
+    this.#write();
+  }
+
+  beginBatch(count: number): void {
+    this.#next = 0;
+    this.#end = count;
+  }
+
+  claim(): number {
+    if (this.#next >= this.#end) return -1;
+    this.#next += 1;
+    return this.#next - 1;
+  }
+
+  begin(rangeIndex: number, position: number): void {
+    this.#values[SEQUENCE] = (this.#values[SEQUENCE] ?? 0) + 1;
+    this.#values[RANGE_INDEX] = rangeIndex;
+    this.#values[POSITION] = position;
+    this.#values[STARTED_AT] = boardTimeMs();
+    this.#write();
+  }
+
+  end(): void {
+    this.#values[SEQUENCE] = (this.#values[SEQUENCE] ?? 0) + 1;
+    this.#write();
+  }
+
+  noteAborting(): void {
+    this.#values[ABORTING] = this.#values[SEQUENCE] ?? 0;
+    this.#write();
+  }
+
+  runningMs(): number {
+    const execution = executionIn(this.#values);
+    return execution === undefined ? 0 : boardTimeMs() - execution.startedAtMs;
+  }
+
+  get timeoutMs(): number {
+    readSync(this.#fd, this.#timeout, 0, TIMEOUT_BYTES, WORKER_BYTES);
+    return this.#timeout[0] ?? 0;
+  }
+
+  #write(): void {
+    const version = (this.#values[VERSION] ?? 0) + 1;
+    this.#values[VERSION] = version;
+    this.#values[VERSION_AGAIN] = version;
+    writeSync(this.#fd, this.#values, 0, WORKER_BYTES, 0);
+  }
+}
+
+/** A thread's board that is also written to a file, event by event. */
+class RecordedBoard extends ExecutionBoard {
+  readonly #record: BoardFileWriter;
+
+  constructor(memory: SharedArrayBuffer, recordPath: string) {
+    super(memory, recordPath);
+    this.#record = new BoardFileWriter(recordPath);
+  }
+
+  override begin(rangeIndex: number, position: number): void {
+    this.#record.begin(rangeIndex, position);
+    super.begin(rangeIndex, position);
+  }
+
+  override end(): void {
+    super.end();
+    this.#record.end();
+  }
+}
+
+/** The worker opens its side. */
+export function openWorkerBoard(place: BoardPlace): WorkerBoard {
+  if (place.kind === 'file') return new BoardFileWriter(place.path);
+  return place.recordPath === null
+    ? new ExecutionBoard(place.memory)
+    : new RecordedBoard(place.memory, place.recordPath);
+}
+
+/**
+ * What workers of an earlier start executed when it died, from the files in their folders, which are removed.
+ *
+ * @returns rangeIndices; undefined when that start wrote no such files
+ */
+export function takeBoardFiles(workersFolder: string): ReadonlySet<number> | undefined {
+  let inExecution: Set<number> | undefined;
+  for (const worker of readdirSync(workersFolder)) {
+    const path = join(workersFolder, worker, BOARD_NAME);
+    const values = readBoardFile(path);
+    if (values === undefined) continue;
+    rmSync(path, { force: true });
+    inExecution ??= new Set();
+    const execution = executionIn(values);
+    if (execution !== undefined) inExecution.add(execution.rangeIndex);
+  }
+  return inExecution;
+}
+
+function readBoardFile(path: string): Float64Array | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return undefined;
+  }
+  try {
+    const values = new Float64Array(WORKER_VALUES);
+    return readBoard(fd, values) ? values : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** False when the values are not whole: the worker died between two of them. */
+function readBoard(fd: number, values: Float64Array): boolean {
+  for (let count = 0; count < READS_MAX; count += 1) {
+    readSync(fd, values, 0, WORKER_BYTES, 0);
+    if (values[VERSION] === values[VERSION_AGAIN]) return true;
+  }
+  return false;
+}
+
+function executionIn(values: Float64Array): InExecution | undefined {
+  const sequence = values[SEQUENCE] ?? 0;
+  if (sequence % 2 === 0) return undefined;
+  return {
+    rangeIndex: values[RANGE_INDEX] ?? 0,
+    position: values[POSITION] ?? 0,
+    startedAtMs: values[STARTED_AT] ?? 0,
+    sequence,
+  };
+}

@@ -1,0 +1,84 @@
+/**
+ * Sessions in worker threads: the only door to piscina. One long-running task of its pool per session.
+ *
+ * `terminate()` reaches JavaScript only. A thread in synchronous native code lives on, and another one takes its place
+ * beside it; see `stuck-threads.ts` for what becomes of it.
+ */
+import { join } from 'node:path';
+import type { Worker } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { threadEntryUrl } from '../core/thread-entry.ts';
+import { BOARD_NAME, BoardFile } from './board-file.ts';
+import { ExecutionBoard, type SupervisedBoard } from './execution-board.ts';
+import { failureOfDeath } from './failures.ts';
+import type { SessionData } from './session-data.ts';
+import { SessionDeath, type SessionHost } from './session-host.ts';
+import { watchEnding } from './stuck-threads.ts';
+
+export interface ThreadHostOptions {
+  readonly workerCount: number;
+  /** each worker's folder is `worker_<index>` in it */
+  readonly workersFolder: string;
+  /** heap limit of a thread; null for Node's own */
+  readonly heapMaxMB: number | null;
+}
+
+export class ThreadHost implements SessionHost {
+  readonly #pool: Piscina;
+  readonly #workersFolder: string;
+  #recording = false;
+
+  /** Threads start now, while inputs are still being indexed. */
+  constructor(options: ThreadHostOptions) {
+    this.#workersFolder = options.workersFolder;
+    this.#pool = new Piscina({
+      filename: threadEntryUrl(import.meta.url, './worker-session.thread.ts').href,
+      minThreads: options.workerCount,
+      maxThreads: options.workerCount,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      maxQueue: Number.POSITIVE_INFINITY,
+      concurrentTasksPerWorker: 1,
+      atomics: 'disabled',
+      recordTiming: false,
+      ...(options.heapMaxMB === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMaxMB } }),
+    });
+    // What a thread dies of is told by the session's own promise.
+    this.#pool.on('error', () => undefined);
+  }
+
+  /** From now on workers write what they execute to files, for whoever looks after a death of the whole program. */
+  record(): void {
+    this.#recording = true;
+  }
+
+  createBoard(workerIndex: number): SupervisedBoard {
+    if (!this.#recording) return ExecutionBoard.forNewSession();
+    const recordPath = join(this.#workersFolder, `worker_${workerIndex}`, BOARD_NAME);
+    new BoardFile(recordPath).close();
+    return ExecutionBoard.forNewSession(recordPath);
+  }
+
+  async run(data: SessionData, board: SupervisedBoard, signal: AbortSignal): Promise<void> {
+    const terminated = (): void => {
+      const thread = this.#threadOf(board.nodeThreadID);
+      if (thread !== undefined) watchEnding(thread, board.systemThreadID);
+    };
+    // Before piscina's own listener, which lets go of the thread.
+    signal.addEventListener('abort', terminated, { once: true });
+    try {
+      await this.#pool.run(data, { signal });
+    } catch (error) {
+      throw new SessionDeath(failureOfDeath(error), error);
+    } finally {
+      signal.removeEventListener('abort', terminated);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  #threadOf(nodeThreadID: number): Worker | undefined {
+    return this.#pool.threads.find((thread) => thread.threadId === nodeThreadID);
+  }
+}
