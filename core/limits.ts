@@ -268,6 +268,8 @@ export const PREFETCH_REQUESTS_MAX = 8;
 export const REMOTE_FILES_OPEN_MAX = 64;
 /** A cached piece's time of last use is renewed no more often than this. */
 export const CACHE_TOUCH_INTERVAL_MS = 60_000;
+/** Events looked up at once by `granule index query`. */
+export const INDEX_QUERY_EVENTS = 1024;
 /** Event server: bytes read and sent at once. */
 export const SERVED_CHUNK_BYTES = 512 * KiB;
 /** Event server: buffers of that size kept for the next answers. */

@@ -49,6 +49,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/config.ts')).configCommand,
   },
   {
+    name: 'index',
+    summary: 'index event files once for all runs; look events up; check what was indexed',
+    load: async () => (await import('./commands/event-index.ts')).indexCommand,
+  },
+  {
+    name: 'serve-events',
+    summary: 'give events, their tokens and byte ranges to runs elsewhere, over HTTP',
+    load: async () => (await import('./commands/serve-events.ts')).serveEventsCommand,
+  },
+  {
     name: 'bench',
     summary: 'measure: how busy cores are kept, what it costs, and how quick a start is',
     load: async () => (await import('./commands/bench.ts')).benchCommand,

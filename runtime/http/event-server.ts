@@ -23,12 +23,13 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import { SERVED_LIST_FILES_MAX, SERVED_LOOKUPS_MAX, SERVED_RANGES_BODY_BYTES_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
+import { eventToken } from '../indexing/event-token.ts';
 import { isLoopback } from '../remote/bearer-token.ts';
 import type { ByteRange } from '../remote/byte-source.ts';
 import { EVENT_PLACES_TYPE, PLACE_BYTES, readPlaces } from '../remote/event-frames.ts';
 import { EVENT_SERVER_ROUTES } from '../remote/event-server-place.ts';
 import { serveContent } from './serve-content.ts';
-import { selectEvents, sendEvents, sendPlaces, sendRanges, sendTokens, tokenOf } from './serve-events.ts';
+import { selectEvents, sendEvents, sendPlaces, sendRanges, sendTokens } from './serve-events.ts';
 import { ServedFiles, type ServedIndex } from './served-files.ts';
 
 export interface EventServerOptions {
@@ -181,7 +182,7 @@ async function sendTokensByNumber(files: ServedFiles, query: NumberQuery, reply:
     const { record } = files.require(guid);
     const { offsets, lengths } = files.index.lookupSpan(guid, position, 1);
     const place = { position, offsetBytes: offsets[0] ?? 0, lengthBytes: lengths[0] ?? 0 };
-    return JSON.stringify({ run, event: wanted[request]?.[1], guid, position, token: tokenOf(record, place) });
+    return JSON.stringify({ run, event: wanted[request]?.[1], guid, position, token: eventToken(record, place) });
   });
   return reply.type('application/x-ndjson').send(lines.map((line) => `${line}\n`).join(''));
 }

@@ -4,7 +4,7 @@ import { GranuleError } from '../../core/errors.ts';
 import { clipSelection, countSelected, type EventSelection, parseEventSelection } from '../../core/event-selection.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import { SERVED_CHUNK_BYTES, SERVED_SPAN_EVENTS } from '../../core/limits.ts';
-import { CLASS_EVENT_BYTES, formatToken, TECHNOLOGY_EVENT_LISTING } from '../../core/token.ts';
+import { eventToken } from '../indexing/event-token.ts';
 import { type ByteRange, type ByteSource, endOf } from '../remote/byte-source.ts';
 import { EVENT_FRAMES_TYPE, EVENT_PLACES_TYPE, EventFrameWriter, encodePlaces } from '../remote/event-frames.ts';
 import { toStream } from './serve-content.ts';
@@ -63,7 +63,7 @@ export function sendTokens(
 async function* tokenLines(index: ServedIndex, record: FileRecord, selection: EventSelection): AsyncGenerator<Buffer> {
   let lines: string[] = [];
   for (const place of placesOf(index, record, selection)) {
-    lines.push(JSON.stringify({ position: place.position, token: tokenOf(record, place) }));
+    lines.push(JSON.stringify({ position: place.position, token: eventToken(record, place) }));
     if (lines.length < SERVED_SPAN_EVENTS) continue;
     yield Buffer.from(`${lines.join('\n')}\n`);
     lines = [];
@@ -90,18 +90,6 @@ async function* placeBlocks(index: ServedIndex, record: FileRecord, selection: E
     places = [];
   }
   if (places.length > 0) yield encodePlaces(places);
-}
-
-export function tokenOf(record: FileRecord, { position, offsetBytes, lengthBytes }: PlacedEvent): string {
-  return formatToken({
-    guid: record.guid,
-    container: record.format,
-    classID: CLASS_EVENT_BYTES,
-    technology: TECHNOLOGY_EVENT_LISTING,
-    linkID: 0,
-    row: position - 1,
-    byteRange: { offsetBytes, lengthBytes },
-  });
 }
 
 /** Frames (see `event-frames.ts`) of the selected events, in file order. */

@@ -1,0 +1,197 @@
+/** `granule index add | query | verify`: the event index that is shared between runs. */
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
+import { clipSelection, countSelected, parseEventSelection } from '../../../core/event-selection.ts';
+import { parseGuid } from '../../../core/ids.ts';
+import { INDEX_QUERY_EVENTS } from '../../../core/limits.ts';
+import { formatCount } from '../../../core/quantities.ts';
+import type { EventIndex } from '../../indexing/event-index.ts';
+import { eventToken } from '../../indexing/event-token.ts';
+import type { CliCommand, ParsedArguments } from '../cli-command.ts';
+import { defineIndexFlag, indexFolder, indexPlaces } from '../shared-index.ts';
+import { listenForStopSignals } from '../stop-signals.ts';
+import type { Surroundings } from '../surroundings.ts';
+import { formatTable } from '../table.ts';
+
+export const indexCommand: CliCommand = { define, run };
+
+function define(command: Command): void {
+  command
+    .argument('<ACTION>', 'add, query or verify')
+    .argument(
+      '[PLACE...]',
+      'add: files, globs, folders, @list-files, URLs; verify: files (default: all that were added)',
+    )
+    .option('--guid <GUID>', 'query: the file')
+    .option('--events <LIST>', 'query: positions in that file, or with --run event numbers: 1-100,205')
+    .option('--run <N>', 'query: run number, in all files (0 for files that state none)')
+    .option('--json', 'print one JSON object a line');
+  defineIndexFlag(command);
+  command.addHelpText(
+    'after',
+    [
+      '',
+      'Examples:',
+      '  granule index add data/*.hepmc https://server/events.lhe.gz',
+      '  granule index query --guid 5A1C0C2E-90C8-8743-8B5D-0B0C9B2A9C11 --events 1-100,205',
+      '  granule index query --run 1 --events 4711',
+      '  granule index verify',
+    ].join('\n'),
+  );
+}
+
+async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  const [action, ...places] = parsed.operands;
+  switch (action) {
+    case 'add':
+      return add(places, parsed, surroundings);
+    case 'query':
+      return query(parsed, surroundings);
+    case 'verify':
+      return verify(places, parsed, surroundings);
+    default:
+      throw new GranuleError('USAGE', `granule index does not know "${action}"`, {
+        remedy: 'Say add, query or verify.',
+      });
+  }
+}
+
+async function add(places: readonly string[], parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  if (places.length === 0) throw new GranuleError('USAGE', 'no file is named');
+  const signals = listenForStopSignals();
+  try {
+    const indexPath = indexFolder(parsed, surroundings);
+    const { indexed, refusedCount } = await indexPlaces(places, indexPath, surroundings, signals.drain);
+    const rows = indexed.map(({ place, answer: { record, outcome } }) => ({
+      guid: record.guid,
+      lfn: record.lfn,
+      events: record.eventCount,
+      format: record.format,
+      outcome,
+      place,
+    }));
+    await surroundings.results.write(
+      parsed.flags['json'] === true
+        ? rows.map((row) => `${JSON.stringify({ schema: 1, ...row })}\n`).join('')
+        : formatTable(
+            [
+              { title: 'GUID' },
+              { title: 'events', align: 'right' },
+              { title: 'format' },
+              { title: 'outcome' },
+              { title: 'file' },
+            ],
+            rows.map(({ guid, events, format, outcome, place }) => [guid, formatCount(events), format, outcome, place]),
+          ),
+    );
+    return refusedCount === 0 ? EXIT.ok : EXIT.someFailed;
+  } finally {
+    signals.dispose();
+  }
+}
+
+async function query(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  const { guid, events, run: runNumber } = parsed.flags;
+  if ((guid === undefined) === (runNumber === undefined)) {
+    throw new GranuleError('USAGE', 'a query names a file with --guid, or a run with --run');
+  }
+  await using index = await openIndex(parsed, surroundings);
+  const lines =
+    guid === undefined
+      ? tokensByNumber(index, String(runNumber), String(events ?? ''))
+      : tokensByPosition(index, String(guid), String(events ?? '1-'));
+  const json = parsed.flags['json'] === true;
+  for (const { token, ...rest } of lines) {
+    const line = json ? JSON.stringify({ schema: 1, ...rest, token }) : `${rest.position}  ${token}`;
+    if (!(await surroundings.results.write(`${line}\n`))) break;
+  }
+  return EXIT.ok;
+}
+
+interface FoundEvent {
+  readonly guid: string;
+  readonly position: number;
+  readonly token: string;
+}
+
+function* tokensByPosition(index: EventIndex, guidText: string, events: string): Generator<FoundEvent> {
+  const guid = parseGuid(guidText);
+  const record = index.fileRecord(guid);
+  if (record === undefined) {
+    throw new GranuleError('EVENT_NOT_FOUND', `the event index at ${index.path} does not know file ${guid}`, {
+      remedy: 'Add it with granule index add.',
+    });
+  }
+  for (const [first, last] of clipSelection(parseEventSelection(events), record.eventCount)) {
+    for (let from = first; from <= last; from += INDEX_QUERY_EVENTS) {
+      const { count, offsets, lengths } = index.lookupSpan(guid, from, Math.min(INDEX_QUERY_EVENTS, last - from + 1));
+      for (let at = 0; at < count; at += 1) {
+        const place = { position: from + at, offsetBytes: offsets[at] ?? 0, lengthBytes: lengths[at] ?? 0 };
+        yield { guid, position: place.position, token: eventToken(record, place) };
+      }
+    }
+  }
+}
+
+function* tokensByNumber(index: EventIndex, runText: string, events: string): Generator<FoundEvent> {
+  const run = Number(runText);
+  const numbers = clipSelection(parseEventSelection(events), Number.MAX_SAFE_INTEGER);
+  if (!Number.isSafeInteger(run)) throw new GranuleError('USAGE', `--run ${runText}: not a run number`);
+  if (countSelected(numbers) > INDEX_QUERY_EVENTS * 1000) {
+    throw new GranuleError('USAGE', `--events ${events}: too many event numbers; an end is needed`);
+  }
+  for (const [first, last] of numbers) {
+    const wanted = Array.from({ length: last - first + 1 }, (_, at): [number, number] => [run, first + at]);
+    for (const { guid, position } of index.lookupEvents(wanted)) {
+      const record = index.fileRecord(guid);
+      const { offsets, lengths } = index.lookupSpan(guid, position, 1);
+      if (record === undefined) continue;
+      const place = { position, offsetBytes: offsets[0] ?? 0, lengthBytes: lengths[0] ?? 0 };
+      yield { guid, position, token: eventToken(record, place) };
+    }
+  }
+}
+
+async function verify(
+  places: readonly string[],
+  parsed: ParsedArguments,
+  surroundings: Surroundings,
+): Promise<ExitCode> {
+  const wanted = new Set(places.map((place) => resolve(surroundings.currentFolder, place)));
+  const { IndexingPool } = await import('../../indexing/indexing-pool.ts');
+  const indexPath = indexFolder(parsed, surroundings);
+  const rows = await knownPaths(parsed, surroundings);
+  const chosen = rows.filter(({ path }) => wanted.size === 0 || wanted.has(path));
+  if (chosen.length === 0) throw new GranuleError('INPUT_NOT_FOUND', 'none of these files is in the event index');
+  const signals = listenForStopSignals();
+  try {
+    await using pool = new IndexingPool({ indexPath, threadsMax: 1 });
+    let differing = 0;
+    for (const { path, guid } of chosen) {
+      const outcome = await pool.verify(guid, path, signals.drain).then(
+        ({ kind }) => kind,
+        (error: unknown) => String(error instanceof Error && 'code' in error ? error.code : error),
+      );
+      if (outcome !== 'same') differing += 1;
+      const line =
+        parsed.flags['json'] === true ? JSON.stringify({ schema: 1, path, guid, outcome }) : `${outcome}  ${path}`;
+      await surroundings.results.write(`${line}\n`);
+    }
+    return differing === 0 ? EXIT.ok : EXIT.someFailed;
+  } finally {
+    signals.dispose();
+  }
+}
+
+/** Local files that were added, under the paths they had. */
+async function knownPaths(parsed: ParsedArguments, surroundings: Surroundings) {
+  const { isRemotePlace } = await import('../../remote/place.ts');
+  await using index = await openIndex(parsed, surroundings);
+  return [...index.pathRows()].filter(({ path }) => !isRemotePlace(path));
+}
+
+async function openIndex(parsed: ParsedArguments, surroundings: Surroundings): Promise<EventIndex> {
+  const { EventIndex } = await import('../../indexing/event-index.ts');
+  return EventIndex.open({ path: indexFolder(parsed, surroundings), readOnly: true });
+}

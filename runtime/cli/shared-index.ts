@@ -1,0 +1,86 @@
+/** The event index that is shared between runs, for commands that fill it or look things up in it. */
+import { cpus } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { GranuleError, isGranuleError } from '../../core/errors.ts';
+import { CACHE_BYTES_DEFAULT, INDEXING_THREADS_MAX, REMOTE_PATIENCE_MS } from '../../core/limits.ts';
+import { type IndexAnswer, IndexingPool } from '../indexing/indexing-pool.ts';
+import { expandInputs } from '../inputs.ts';
+import { isRemotePlace } from '../remote/place.ts';
+import { readSourceOptions } from '../remote/source-options.ts';
+import type { ParsedArguments } from './cli-command.ts';
+import { describeError } from './error-report.ts';
+import type { Surroundings } from './surroundings.ts';
+
+export function defineIndexFlag(command: Command): void {
+  command.option(
+    '--index <DIR>',
+    'folder of the event index (default: $GRANULE_INDEX, else in the user’s cache folder)',
+  );
+}
+
+/** Absolute. By default where the XDG base directory specification puts what can be made again. */
+export function indexFolder({ flags }: ParsedArguments, { environment, currentFolder }: Surroundings): string {
+  const named = flags['index'] ?? environment['GRANULE_INDEX'];
+  if (typeof named === 'string' && named !== '') return resolve(currentFolder, named);
+  const cache = environment['XDG_CACHE_HOME'] || join(environment['HOME'] || currentFolder, '.cache');
+  return join(cache, 'granule', 'event-index');
+}
+
+export interface IndexedPlace {
+  /** absolute path or URL */
+  readonly place: string;
+  readonly answer: IndexAnswer;
+}
+
+/**
+ * Indexes files, globs, folders, lists and URLs; what cannot be indexed is told on stderr and counted.
+ *
+ * @throws what is wrong with the only input, or with all of them; STORE_FAILED
+ */
+export async function indexPlaces(
+  inputs: readonly string[],
+  indexPath: string,
+  surroundings: Surroundings,
+  signal: AbortSignal,
+): Promise<{ readonly indexed: readonly IndexedPlace[]; readonly refusedCount: number }> {
+  const { stdin, currentFolder, environment } = surroundings;
+  const { places, refused } = await expandInputs(inputs, { stdin, outFolder: indexPath });
+  const sources = await readSourceOptions(
+    {
+      cacheFolder: null,
+      cacheBytesMax: CACHE_BYTES_DEFAULT,
+      patienceMs: REMOTE_PATIENCE_MS,
+      tlsCaPath: null,
+      allowPlainHttp: false,
+    },
+    environment,
+  );
+  await using pool = new IndexingPool({
+    indexPath,
+    threadsMax: Math.min(cpus().length, INDEXING_THREADS_MAX),
+    sources,
+  });
+  const errors = [...refused];
+  const answers = await Promise.all(
+    places.map(async ({ place }): Promise<IndexedPlace[]> => {
+      const known = isRemotePlace(place) ? place : resolve(currentFolder, place);
+      try {
+        const options = { signal, acceptChange: true };
+        const indexing = isRemotePlace(known)
+          ? pool.indexRemote({ places: [known] }, options)
+          : pool.index(known, options);
+        return [{ place: known, answer: await indexing }];
+      } catch (error) {
+        if (!isGranuleError(error) || !/^(?:INPUT|SOURCE)_/.test(error.code)) throw error;
+        errors.push(error);
+        return [];
+      }
+    }),
+  );
+  const indexed = answers.flat();
+  const [first] = errors;
+  if (indexed.length === 0) throw first ?? new GranuleError('INPUT_NOT_FOUND', 'no file is named');
+  for (const error of errors) surroundings.notices.write(describeError(error, false));
+  return { indexed, refusedCount: errors.length };
+}
