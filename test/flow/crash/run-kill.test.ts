@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
@@ -13,7 +13,7 @@ import { toyEventText, toyFooter, toyHeader } from '../../../payloads/generator/
 import type { RunSummary } from '../../../runtime/run-summary.ts';
 import { granule, PROGRAM } from '../../runtime/cli/program.ts';
 
-const EVENTS = 1500;
+const EVENTS = 2000;
 const KILLS = Number(process.env['GRANULE_RUN_KILLS'] ?? 20);
 const SEED = Number(process.env['GRANULE_SEED'] ?? Date.now() % 1_000_000);
 const STARTS_MAX = 10 * KILLS;
@@ -21,13 +21,15 @@ const STARTS_MAX = 10 * KILLS;
 const folder = mkdtempSync(join(tmpdir(), 'granule-kill-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+const LOG = join(folder, 'executions.log');
+
 /** Appends a line per execution: `<start> <position>`. */
 const PAYLOAD = `import { appendFileSync } from 'node:fs';
 export default {
   name: 'logged',
   outputs: { OUT: { format: 'ndjson' }, PART: { format: 'gev' } },
   execute(event, context) {
-    appendFileSync(${JSON.stringify(join(folder, 'executions.log'))}, process.env.TEST_START + ' ' + event.position + '\\n');
+    appendFileSync(${JSON.stringify(LOG)}, process.env.TEST_START + ' ' + event.position + '\\n');
     const until = performance.now() + 4;
     while (performance.now() < until);
     context.output('OUT').write({ position: event.position, seed: context.seed, particles: event.decode().particles.length });
@@ -52,21 +54,33 @@ function argsFor(out: string): string[] {
   ];
 }
 
-/** Starts a run in a process group of its own and kills the group after `delayMs`; false when it ended before. */
-function startAndKill(start: number, delayMs: number): Promise<boolean> {
+/** Bytes that executions have logged so far: how far the work has got, whatever the machine's speed. */
+function loggedBytes(): number {
+  return existsSync(LOG) ? statSync(LOG).size : 0;
+}
+
+/**
+ * Starts a run in a process group of its own and kills the group once it has logged `bytes` more and `delayMs` are over.
+ *
+ * @returns false when the run ended before
+ */
+function startAndKill(start: number, bytes: number, delayMs: number): Promise<boolean> {
   return new Promise((resolve) => {
+    const until = loggedBytes() + bytes;
+    const earliestMs = performance.now() + delayMs;
     const child = spawn(process.execPath, [PROGRAM, ...argsFor('killed')], {
       detached: true,
       stdio: 'ignore',
       env: { ...process.env, TEST_START: String(start) },
     });
     let killed = false;
-    const timer = setTimeout(() => {
+    const timer = setInterval(() => {
+      if (performance.now() < earliestMs || loggedBytes() < until) return;
       killed = true;
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    }, delayMs);
+    }, 2);
     child.once('exit', () => {
-      clearTimeout(timer);
+      clearInterval(timer);
       resolve(killed);
     });
   });
@@ -106,19 +120,18 @@ it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})
   writeFileSync(join(folder, 'logged.mjs'), PAYLOAD);
   const undisturbed = await granule(argsFor('whole'), { environment: { TEST_START: 'whole' } });
   expect(undisturbed.code, undisturbed.stderr).toBe(0);
-  // Moments from the middle of a start to a small part of the work, so that all kills find something to break.
-  const { wallMs, executeMs, workers } = JSON.parse(undisturbed.stdout) as RunSummary;
-  const workMs = executeMs / workers;
-  const startMs = wallMs - workMs;
+  const lineBytes = loggedBytes() / EVENTS;
   const random = randomMoments(SEED);
   const recordedBefore: number[][] = [];
   let kills = 0;
   for (let start = 0; kills < KILLS && start < STARTS_MAX; start += 1) {
     recordedBefore.push(await recordedPositions());
     if (recordedBefore[start]?.length === EVENTS) break;
-    if (await startAndKill(start, startMs / 2 + random() * (startMs / 2 + (2 * workMs) / KILLS))) kills += 1;
+    // One in four falls into the start, the others after a random part of the work.
+    const bytes = random() < 0.25 ? 0 : (random() * 2 * lineBytes * EVENTS) / KILLS;
+    if (await startAndKill(start, bytes, random() * 300)) kills += 1;
   }
-  expect(kills).toBeGreaterThanOrEqual(Math.min(KILLS, 10));
+  expect(kills).toBeGreaterThan(KILLS / 2);
   const lastStart = recordedBefore.length;
   recordedBefore.push(await recordedPositions());
   const last = await granule(argsFor('killed'), { environment: { TEST_START: String(lastStart) } });
@@ -126,7 +139,7 @@ it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})
   expect((JSON.parse(last.stdout) as RunSummary).events).toMatchObject({ total: EVENTS, finished: EVENTS, failed: 0 });
   expect(hashes('killed')).toEqual(hashes('whole'));
 
-  const executions = readFileSync(join(folder, 'executions.log'), 'utf8').trimEnd().split('\n');
+  const executions = readFileSync(LOG, 'utf8').trimEnd().split('\n');
   const again = executions.filter((line) => {
     const [start, position] = line.split(' ').map(Number);
     return recordedBefore[start ?? Number.NaN]?.includes(position ?? Number.NaN) === true;
