@@ -309,6 +309,8 @@ export const LISTING_PAGE_RANGES = 1000;
 export const LISTING_ROWS_DEFAULT = 50;
 /** How often a demonstration looks whether a run is half done. */
 export const HALFWAY_LOOK_MS = 50;
+/** At its end the program waits so long for threads that are stuck in native code. */
+export const STUCK_END_MS = 2_000;
 /** What a forced end may take before the process ends itself. */
 export const FORCED_END_MS = 5_000;
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
-/** The program `granule`. Ends explicitly: with native sockets loaded, running out of work is not a safe end. */
+/** The program `granule`. */
+import { endProcess } from './end-process.ts';
 import { main } from './main.ts';
 import { processSurroundings } from './surroundings.ts';
 
-process.exit(await main(process.argv.slice(2), processSurroundings()));
+const surroundings = processSurroundings();
+await endProcess(await main(process.argv.slice(2), surroundings), surroundings.notices);

@@ -23,6 +23,10 @@ export class RunFolder {
     this.payloadPath = join(this.path, 'payload.mjs');
     this.outPath = join(this.path, 'out');
     writeFileSync(this.inputPath, Array.from({ length: eventCount }, (_, index) => `{"n":${index + 1}}\n`).join(''));
+    this.setPayload(payload);
+  }
+
+  setPayload(payload: string): void {
     writeFileSync(this.payloadPath, payload);
   }
 
