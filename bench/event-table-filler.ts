@@ -12,7 +12,7 @@ import type { ProgressRecord } from '../dispatcher/task-record.ts';
 import { EVENTS_PER_FILE } from './event-table-work.ts';
 
 /** Ranges that are whole chunks and whole files: a store can be brought forward to multiples of this. */
-export const FILL_STEP_RANGES = 20_000;
+export const FILL_STEP_RANGES = 6400;
 
 const WRITES_PER_COMMIT = 1000;
 

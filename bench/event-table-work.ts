@@ -10,7 +10,7 @@ import { silentLogger } from '../core/log.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 
 /** Events of each file of the task; one output a file. */
-export const EVENTS_PER_FILE = 10_000;
+export const EVENTS_PER_FILE = 6400;
 /** Ranges asked for, and reported, at once. */
 export const BATCH_RANGES = 1000;
 

@@ -34,12 +34,12 @@ export const RANGES_PER_REQUEST_MAX = 10_000;
 export const UPDATES_PER_REQUEST_MAX = 10_000;
 
 /**
- * Ranges whose states are cached and written together. A chunk of merged ranges (a byte of execution length each) fits
- * one 4096-byte page; with a separate word for each it takes two bytes a range more.
+ * Ranges whose states are cached and written together. Small, because a change of one rewrites all; and three chunks of
+ * merged ranges (a byte of execution length each, and little else) fit one 4096-byte page with their keys.
  */
-export const RANGES_PER_CHUNK = 4000;
-/** Chunks without held ranges that stay in memory, 36 kB each, per task. */
-export const CHUNKS_CACHED = 256;
+export const RANGES_PER_CHUNK = 1280;
+/** Chunks that stay in memory, up to 12 kB each, per task: enough for five million ranges in flight. */
+export const CHUNKS_CACHED = 4096;
 /** Execution failures, and losses, after which a range is fatal, unless the task says otherwise. */
 export const FAILURES_MAX_DEFAULT = 3;
 export const LOSSES_MAX_DEFAULT = 10;

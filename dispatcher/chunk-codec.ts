@@ -1,14 +1,16 @@
 /**
- * A chunk as bytes in the store. Layout, all counts as unsigned LEB128:
+ * A chunk as bytes in the store. Counts are unsigned LEB128, arrays little endian (which is every machine that Node and
+ * LMDB run on here; a store is not carried between machines of different order anyway).
  *
  * ```
  * 1     format (1)
  * 1     form of the words: 0 runs, 1 narrow, 2 wide
  * n     number of words (submitted ones at the end are left out)
- * words runs: (length, word)*   narrow: 2 bytes each   wide: 4 bytes each, little endian
- * m     number of runs of owners, then (gap of ranges, length, PandaID)*
+ * words runs: (length, word)*   narrow: 2 bytes each   wide: 4 bytes each
+ * 1     form of the owners of held ranges, in order: 0 runs, 1 array
+ * m     number of runs, then (length, PandaID)*; or number of held ranges, then 4 bytes each
  * k     number of execution lengths, then one byte each
- * 4     CRC-32 of all before, little endian
+ * 4     CRC-32 of all before
  * ```
  *
  * `running` is written as `sent`: what a worker does is known in memory only. A merged chunk is runs and lengths: about
@@ -18,23 +20,27 @@ import { crc32 } from 'node:zlib';
 import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import { RANGE_STATES } from '../core/states.ts';
 import { Chunk } from './chunk.ts';
-import { attemptOf, failuresOf, isHeld, lossesOf, makeWord, stateOf } from './range-word.ts';
+import { isHeld, type RangeWord } from './range-word.ts';
 
 const FORMAT = 1;
-const WORDS_AS_RUNS = 0;
-const WORDS_NARROW = 1;
-const WORDS_WIDE = 2;
+const AS_RUNS = 0;
+const NARROW = 1;
+const WIDE = 2;
+const AS_ARRAY = 1;
 
-const NARROW_FAILURES_MAX = 7;
-const NARROW_LOSSES_MAX = 15;
-const NARROW_ATTEMPT_MAX = 31;
+/** Parts of a word that fit the narrow form: state, failures to 7, losses to 15, attempts to 31. */
+const NARROW_PARTS = 15 | (7 << 4) | (15 << 10) | (31 << 16);
 
 const { sent, running } = RANGE_STATES;
 
-/** The worst case: words in wide form, an owner run a range, all lengths. */
-const SCRATCH_BYTES = 64 + RANGES_PER_CHUNK * (4 + 7 + 1);
-const scratch = Buffer.alloc(SCRATCH_BYTES);
+/** The worst case: wide words, an owner each, all lengths. */
+const scratch = Buffer.alloc(64 + RANGES_PER_CHUNK * (4 + 5 + 1));
 let position = 0;
+
+/** What is being encoded, as it will be stored. */
+const words = new Int32Array(RANGES_PER_CHUNK);
+const narrowWords = new Uint16Array(RANGES_PER_CHUNK);
+const owners = new Uint32Array(RANGES_PER_CHUNK);
 
 function putCount(value: number): void {
   let rest = value;
@@ -45,8 +51,21 @@ function putCount(value: number): void {
   scratch[position++] = rest;
 }
 
-function storedWord(word: number): number {
-  return (word & 15) === running ? word - running + sent : word;
+function putArray(array: Int32Array | Uint16Array | Uint32Array, count: number): void {
+  const byteCount = count * array.BYTES_PER_ELEMENT;
+  scratch.set(new Uint8Array(array.buffer, 0, byteCount), position);
+  position += byteCount;
+}
+
+function putRuns(array: Int32Array | Uint32Array, count: number): void {
+  for (let offset = 0; offset < count; ) {
+    const value = array[offset] as number;
+    let end = offset + 1;
+    while (end < count && array[end] === value) end += 1;
+    putCount(end - offset);
+    putCount(value);
+    offset = end;
+  }
 }
 
 /** Bytes of their own, safe to keep. */
@@ -55,74 +74,66 @@ export function encodeChunk(chunk: Chunk): Uint8Array {
   scratch[position++] = FORMAT;
   putWords(chunk);
   putOwners(chunk);
+  const { lengths } = chunk;
   let lengthCount = RANGES_PER_CHUNK;
-  while (lengthCount > 0 && chunk.lengths[lengthCount - 1] === 0) lengthCount -= 1;
+  while (lengthCount > 0 && lengths[lengthCount - 1] === 0) lengthCount -= 1;
   putCount(lengthCount);
-  scratch.set(chunk.lengths.subarray(0, lengthCount), position);
+  scratch.set(lengths.subarray(0, lengthCount), position);
   position += lengthCount;
   scratch.writeUInt32LE(crc32(scratch.subarray(0, position)), position);
   return Uint8Array.prototype.slice.call(scratch, 0, position + 4);
 }
 
 function putWords(chunk: Chunk): void {
-  const { words } = chunk;
   let count = RANGES_PER_CHUNK;
-  while (count > 0 && words[count - 1] === 0) count -= 1;
+  while (count > 0 && chunk.words[count - 1] === 0) count -= 1;
   let runCount = 0;
   let previous = -1;
-  let narrow = true;
+  let parts = 0;
   for (let offset = 0; offset < count; offset += 1) {
-    const word = storedWord(words[offset] as number);
-    if (word === previous) continue;
+    let word = chunk.words[offset] as RangeWord;
+    if ((word & 15) === running) word += sent - running;
+    words[offset] = word;
+    parts |= word;
+    if (word !== previous) runCount += 1;
     previous = word;
-    runCount += 1;
-    narrow &&=
-      failuresOf(word) <= NARROW_FAILURES_MAX &&
-      lossesOf(word) <= NARROW_LOSSES_MAX &&
-      attemptOf(word) <= NARROW_ATTEMPT_MAX;
   }
   // A run takes four bytes as a rule: one of length, three of word.
-  const form = runCount * 4 < count * 2 ? WORDS_AS_RUNS : narrow ? WORDS_NARROW : WORDS_WIDE;
+  const form = runCount * 4 < count * 2 ? AS_RUNS : (parts & ~NARROW_PARTS) === 0 ? NARROW : WIDE;
   scratch[position++] = form;
   putCount(count);
-  for (let offset = 0; offset < count; ) {
-    const word = storedWord(words[offset] as number);
-    if (form === WORDS_AS_RUNS) {
-      let end = offset + 1;
-      while (end < count && storedWord(words[end] as number) === word) end += 1;
-      putCount(end - offset);
-      putCount(word);
-      offset = end;
-      continue;
+  if (form === AS_RUNS) putRuns(words, count);
+  else if (form === WIDE) putArray(words, count);
+  else {
+    for (let offset = 0; offset < count; offset += 1) {
+      const word = words[offset] as RangeWord;
+      narrowWords[offset] = (word & 127) | (((word >> 10) & 15) << 7) | ((word >> 16) << 11);
     }
-    if (form === WORDS_NARROW) {
-      const packed = stateOf(word) | (failuresOf(word) << 4) | (lossesOf(word) << 7) | (attemptOf(word) << 11);
-      position = scratch.writeUInt16LE(packed, position);
-    } else position = scratch.writeUInt32LE(word, position);
-    offset += 1;
+    putArray(narrowWords, count);
   }
 }
 
+function wideWord(narrow: number): RangeWord {
+  return (narrow & 127) | (((narrow >> 7) & 15) << 10) | ((narrow >> 11) << 16);
+}
+
 function putOwners(chunk: Chunk): void {
-  const { words } = chunk;
-  const runs: number[] = [];
+  let count = 0;
+  let runCount = 0;
   if (chunk.heldCount > 0) {
-    let after = 0;
-    for (let offset = 0; offset < RANGES_PER_CHUNK; ) {
-      if (!isHeld(words[offset] as number)) {
-        offset += 1;
-        continue;
-      }
+    for (let offset = 0; offset < RANGES_PER_CHUNK; offset += 1) {
+      if (!isHeld(chunk.words[offset] as RangeWord)) continue;
       const owner = chunk.ownerAt(offset);
-      let end = offset + 1;
-      while (end < RANGES_PER_CHUNK && isHeld(words[end] as number) && chunk.ownerAt(end) === owner) end += 1;
-      runs.push(offset - after, end - offset, owner);
-      after = end;
-      offset = end;
+      if (count === 0 || owner !== owners[count - 1]) runCount += 1;
+      owners[count] = owner;
+      count += 1;
     }
   }
-  putCount(runs.length / 3);
-  for (const number of runs) putCount(number);
+  const form = runCount * 2 > count ? AS_ARRAY : AS_RUNS;
+  scratch[position++] = form;
+  putCount(form === AS_ARRAY ? count : runCount);
+  if (form === AS_ARRAY) putArray(owners, count);
+  else putRuns(owners, count);
 }
 
 /** Thrown for bytes that no {@link encodeChunk} has made. */
@@ -134,69 +145,77 @@ export class DamagedChunk extends Error {
 export function decodeChunk(index: number, bytes: Uint8Array): Chunk {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = view.length - 4;
-  if (end < 5 || view.readUInt32LE(end) !== crc32(view.subarray(0, end))) {
+  if (end < 6 || view.readUInt32LE(end) !== crc32(view.subarray(0, end))) {
     throw new DamagedChunk(`checksum of a chunk of ${bytes.length} bytes does not match`);
   }
   if (view[0] !== FORMAT) throw new DamagedChunk(`chunk format ${view[0]} is unknown`);
   const chunk = new Chunk(index);
-  const reader = new CountReader(view, 2);
-  getWords(chunk, view[1] as number, reader);
-  const runCount = reader.next();
-  for (let run = 0, offset = 0; run < runCount; run += 1) {
-    offset += reader.next();
-    const runEnd = offset + reader.next();
-    const owner = reader.next();
-    for (; offset < runEnd; offset += 1) chunk.setOwner(offset, owner);
-  }
-  const lengthCount = reader.next();
+  const reader = new ChunkReader(view);
+  getWords(chunk, reader);
+  chunk.recount();
+  getOwners(chunk, reader);
+  const lengthCount = reader.count();
   chunk.lengths.set(view.subarray(reader.position, reader.position + lengthCount));
   if (reader.position + lengthCount !== end) throw new DamagedChunk('a chunk ends at the wrong place');
-  chunk.recount();
   return chunk;
 }
 
-function getWords(chunk: Chunk, form: number, reader: CountReader): void {
-  const count = reader.next();
+function getWords(chunk: Chunk, reader: ChunkReader): void {
+  const form = reader.byte();
+  const count = reader.count();
   if (count > RANGES_PER_CHUNK) throw new DamagedChunk(`a chunk of ${count} ranges`);
   for (let offset = 0; offset < count; ) {
-    if (form === WORDS_AS_RUNS) {
-      const length = reader.next();
-      chunk.words.fill(reader.next(), offset, offset + length);
+    if (form === AS_RUNS) {
+      const length = reader.count();
+      chunk.words.fill(reader.count(), offset, offset + length);
       offset += length;
-    } else if (form === WORDS_NARROW) {
-      const packed = reader.nextUInt16();
-      const state = (packed & 15) as ReturnType<typeof stateOf>;
-      chunk.words[offset++] = makeWord(state, (packed >> 4) & 7, (packed >> 7) & 15, packed >> 11);
-    } else chunk.words[offset++] = reader.nextUInt32();
+    } else chunk.words[offset++] = form === NARROW ? wideWord(reader.uint16()) : reader.uint32();
   }
 }
 
-class CountReader {
-  readonly #view: Buffer;
-  position: number;
+function getOwners(chunk: Chunk, reader: ChunkReader): void {
+  const asArray = reader.byte() === AS_ARRAY;
+  let left = reader.count();
+  if (left === 0) return;
+  let offset = 0;
+  for (; left > 0; left -= 1) {
+    const length = asArray ? 1 : reader.count();
+    const owner = asArray ? reader.uint32() : reader.count();
+    for (let given = 0; given < length && offset < RANGES_PER_CHUNK; offset += 1) {
+      if (!isHeld(chunk.wordAt(offset))) continue;
+      chunk.setOwner(offset, owner);
+      given += 1;
+    }
+  }
+}
 
-  constructor(view: Buffer, position: number) {
+class ChunkReader {
+  readonly #view: Buffer;
+  position = 1;
+
+  constructor(view: Buffer) {
     this.#view = view;
-    this.position = position;
   }
 
-  next(): number {
+  byte(): number {
+    return this.#view[this.position++] ?? 0;
+  }
+
+  count(): number {
     let value = 0;
-    let shift = 0;
-    for (;;) {
-      const byte = this.#view[this.position++] ?? 0;
-      value += (byte & 127) * 2 ** shift;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.byte();
+      value += (byte & 127) * scale;
       if (byte < 128) return value;
-      shift += 7;
     }
   }
 
-  nextUInt16(): number {
+  uint16(): number {
     this.position += 2;
     return this.#view.readUInt16LE(this.position - 2);
   }
 
-  nextUInt32(): number {
+  uint32(): number {
     this.position += 4;
     return this.#view.readUInt32LE(this.position - 4);
   }

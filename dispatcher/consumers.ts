@@ -53,6 +53,8 @@ export class ConsumerBook implements WriteSource {
   readonly #bySerial = new Map<number, Consumer>();
   /** active ones only */
   readonly #byID = new Map<string, Consumer>();
+  /** active ones in other processes of this host */
+  readonly #neighbours = new Set<Consumer>();
   readonly #jobs = new Map<number, HeldJob>();
   readonly #changed = new Set<number>();
   /** consumers to look at when their part of the lease period comes; a renewed one moves on when its part comes */
@@ -93,8 +95,7 @@ export class ConsumerBook implements WriteSource {
         Object.assign(this.#addJob(consumer, jobID, taskID), { eventsHandedOut, stopped });
       }
       if (consumer.state === 'active') {
-        this.#byID.set(record.identity.consumerID, consumer);
-        this.#watch(consumer);
+        this.#enlist(consumer);
       } else for (const job of consumer.jobs.values()) job.stopped = true;
     }
   }
@@ -114,8 +115,7 @@ export class ConsumerBook implements WriteSource {
       leaseEndsMs: monotonicMs + this.#leaseMs,
     };
     this.#bySerial.set(consumer.serial, consumer);
-    this.#byID.set(identity.consumerID, consumer);
-    this.#watch(consumer);
+    this.#enlist(consumer);
     this.noteChange(consumer);
     return consumer;
   }
@@ -165,7 +165,7 @@ export class ConsumerBook implements WriteSource {
   /** Makes a consumer deaf; its ranges are the caller's to take back. */
   silence(consumer: Consumer, state: 'expired' | 'orphaned'): void {
     consumer.state = state;
-    if (this.#byID.get(consumer.identity.consumerID) === consumer) this.#byID.delete(consumer.identity.consumerID);
+    this.#delist(consumer);
     for (const job of consumer.jobs.values()) job.stopped = true;
     this.noteChange(consumer);
   }
@@ -173,7 +173,7 @@ export class ConsumerBook implements WriteSource {
   forget(consumer: Consumer): void {
     for (const job of consumer.jobs.values()) this.#jobs.delete(job.jobID);
     this.#bySerial.delete(consumer.serial);
-    if (this.#byID.get(consumer.identity.consumerID) === consumer) this.#byID.delete(consumer.identity.consumerID);
+    this.#delist(consumer);
     this.noteChange(consumer);
   }
 
@@ -205,9 +205,7 @@ export class ConsumerBook implements WriteSource {
 
   /** Active consumers in other processes of this host that are dead: no need to wait for their lease. */
   deadNeighbours(): readonly Consumer[] {
-    return [...this.#byID.values()].filter(
-      (consumer) => consumer.process !== undefined && !consumer.inProcess && livenessOf(consumer.process) === 'dead',
-    );
+    return [...this.#neighbours].filter(({ process: identity }) => identity && livenessOf(identity) === 'dead');
   }
 
   noteChange(consumer: Consumer): void {
@@ -221,6 +219,19 @@ export class ConsumerBook implements WriteSource {
       write(STORE_KEYS.consumer(serial), consumer === undefined ? undefined : packConsumer(consumer));
     }
     this.#changed.clear();
+  }
+
+  #enlist(consumer: Consumer): void {
+    this.#byID.set(consumer.identity.consumerID, consumer);
+    if (consumer.process !== undefined && !consumer.inProcess) this.#neighbours.add(consumer);
+    this.#watch(consumer);
+  }
+
+  /** Another one may have come under its name meanwhile. */
+  #delist(consumer: Consumer): void {
+    const { consumerID } = consumer.identity;
+    if (this.#byID.get(consumerID) === consumer) this.#byID.delete(consumerID);
+    this.#neighbours.delete(consumer);
   }
 
   #addJob(consumer: Consumer, jobID: number, taskID: number): HeldJob {

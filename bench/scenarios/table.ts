@@ -40,7 +40,7 @@ export const scenario = defineScenario({
   options: {
     small: { help: 'ranges of the small task', default: 100_000 },
     large: { help: 'ranges of the large task', default: 100_000_000 },
-    window: { help: 'ranges worked through at each position of the large task', default: 400_000, quick: 100_000 },
+    window: { help: 'ranges worked through at each position of the large task', default: 480_000, quick: 160_000 },
     consumers: { help: 'consumers at the same time, each in lock step', default: 4 },
     between: {
       help: 'how the large task gets from one position to the next: by work, or by copies of finished chunks',

@@ -11,7 +11,7 @@ it.each(['work', 'copies'])(
     const scenario = await loadScenario('table');
     const disk = mkdtempSync(join(tmpdir(), 'granule-bench-table-'));
     try {
-      const given = { small: '5000', large: '120000', window: '20000', between };
+      const given = { small: '5000', large: '128000', window: '19200', between };
       const { values, tables } = await scenario.run({
         options: resolveScenarioOptions(scenario.options, given, true),
         quick: true,
@@ -21,7 +21,7 @@ it.each(['work', 'copies'])(
         progress: () => undefined,
       });
       expect(values).toMatchObject({
-        rangesPerSecond: { '5e3': expect.any(Number), '1.2e5': expect.any(Number) },
+        rangesPerSecond: { '5e3': expect.any(Number), '1.28e5': expect.any(Number) },
         flatness: expect.any(Number),
         openSeconds: expect.any(Number),
         rssBytes: expect.any(Number),
