@@ -98,6 +98,11 @@ export class TokenExtraction {
     if (riding.length > 0) this.#reader.plan(riding);
   }
 
+  /** Whether bytes of any of these will ride. */
+  ride(tokens: readonly RangeToken[]): boolean {
+    return tokens.some((token) => this.#known(token.fileIndex).path === null);
+  }
+
   /** Tells the reader what is not coming after all. */
   forget(tokens: readonly RangeToken[]): void {
     this.#reader.forget(tokens.filter((token) => this.#known(token.fileIndex).path === null));

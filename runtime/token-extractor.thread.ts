@@ -33,7 +33,7 @@ async function locate(extraction: TokenExtraction, ranges: readonly LeasedRange[
 }
 
 async function deliver(extraction: TokenExtraction, tokens: readonly RangeToken[]): Promise<void> {
-  for (const group of groupsOf(tokens)) {
+  for (const group of groupsOf(tokens, extraction.ride(tokens) ? 1 : EXTRACT_TOKENS)) {
     try {
       stopping.signal.throwIfAborted();
       const { files, tokens: complete, frames, refused } = await extraction.load(group, stopping.signal);
@@ -58,16 +58,22 @@ function refuse(ranges: readonly { readonly rangeIndex: number; readonly attempt
   });
 }
 
-/** Splits a long list, so that the first tokens leave while the bytes of later ones are fetched. */
-function* groupsOf(tokens: readonly RangeToken[]): IterableIterator<readonly RangeToken[]> {
+/**
+ * Splits a long list, so that the first tokens leave while the bytes of later ones are fetched.
+ *
+ * @param firstCount tokens in the first group; each has twice as many as the one before
+ */
+function* groupsOf(tokens: readonly RangeToken[], firstCount: number): IterableIterator<readonly RangeToken[]> {
   let start = 0;
   let bytes = 0;
+  let count = firstCount;
   for (let index = 0; index < tokens.length; index += 1) {
     bytes += tokens[index]?.lengthBytes ?? 0;
-    if (index + 1 - start < EXTRACT_TOKENS && bytes < EXTRACT_FRAMES_BYTES) continue;
+    if (index + 1 - start < count && bytes < EXTRACT_FRAMES_BYTES) continue;
     yield tokens.slice(start, index + 1);
     start = index + 1;
     bytes = 0;
+    count = Math.min(EXTRACT_TOKENS, 2 * count);
   }
   if (start < tokens.length) yield tokens.slice(start);
 }

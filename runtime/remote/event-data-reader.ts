@@ -10,6 +10,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import { REMOTE_FILES_OPEN_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
+import { isRemotePlace } from './place.ts';
 import { type EventData, type EventRequest, Prefetcher, type PrefetchFigures } from './prefetcher.ts';
 import { SourceFactory } from './source-factory.ts';
 import type { SourceOptions } from './source-options.ts';
@@ -56,6 +57,7 @@ export class EventDataReader {
   /** Nothing is asked of any server yet. @throws CONFIG_INVALID when the file's places make no sense, at its first use */
   addFile(file: EventDataFile): void {
     this.#files.set(file.fileIndex, file);
+    if (file.places.some(isRemotePlace)) void this.#factory.prepare();
   }
 
   /** What will be read next, in that order. Offsets count inflated bytes. */

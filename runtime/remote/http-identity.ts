@@ -26,21 +26,45 @@ function contradict(one: string, other: string): boolean {
   return one !== other && one.slice(0, one.indexOf(':')) === other.slice(0, other.indexOf(':'));
 }
 
-/** Throws `SOURCE_CHANGED`, and ends the transfer, when the answer is of another file than the one that was opened. */
-export function checkIdentity(answer: HttpAnswer, identity: SourceIdentity): void {
-  const validator = validatorOf(answer.headers);
-  const sizeBytes =
-    tryContentRange(answer.headers['content-range'])?.totalBytes ??
-    (answer.statusCode === 200 ? lengthOf(answer.headers) : undefined);
-  let difference: string | undefined;
-  if (identity.validator !== undefined && validator !== undefined && contradict(validator, identity.validator)) {
-    difference = `its validator was ${identity.validator} and now is ${validator}`;
-  } else if (identity.sizeBytes !== undefined && sizeBytes !== undefined && sizeBytes !== identity.sizeBytes) {
-    difference = `it had ${identity.sizeBytes} bytes and now has ${sizeBytes}`;
+/**
+ * Holds a file to what its first answer said of it: a file that changes on its server is an error, not a mixture. Where
+ * a size is expected, already the first answer must state it.
+ */
+export class IdentityPin {
+  #sizeBytes: number | undefined;
+  #validator: string | undefined;
+  #isExpectation: boolean;
+
+  constructor(expectedSizeBytes: number | undefined) {
+    this.#sizeBytes = expectedSizeBytes;
+    this.#isExpectation = expectedSizeBytes !== undefined;
   }
-  if (difference === undefined) return;
-  answer.body.destroy();
-  throw changed(answer.url, difference);
+
+  /** Throws `SOURCE_CHANGED` or `SOURCE_DIFFERS`, and ends the transfer, when the answer is of another file. */
+  check(answer: HttpAnswer): void {
+    const sizeBytes =
+      tryContentRange(answer.headers['content-range'])?.totalBytes ??
+      (answer.statusCode === 200 ? lengthOf(answer.headers) : undefined);
+    try {
+      this.agree({ sizeBytes, validator: validatorOf(answer.headers) }, answer.url);
+    } catch (error) {
+      answer.body.destroy();
+      throw error;
+    }
+  }
+
+  agree({ sizeBytes, validator }: Pick<SourceIdentity, 'sizeBytes' | 'validator'>, url: URL): void {
+    if (sizeBytes !== undefined && this.#sizeBytes !== undefined && sizeBytes !== this.#sizeBytes) {
+      if (this.#isExpectation) throw differs(url, sizeBytes, this.#sizeBytes);
+      throw changed(url, `it had ${this.#sizeBytes} bytes and now has ${sizeBytes}`);
+    }
+    if (validator !== undefined && this.#validator !== undefined && contradict(validator, this.#validator)) {
+      throw changed(url, `its validator was ${this.#validator} and now is ${validator}`);
+    }
+    this.#sizeBytes ??= sizeBytes;
+    this.#validator ??= validator;
+    if (sizeBytes !== undefined) this.#isExpectation = false;
+  }
 }
 
 function lengthOf(headers: HttpHeaders): number | undefined {
@@ -70,6 +94,17 @@ export function checksumsOf(headers: HttpHeaders): FileChecksum[] {
     checksums.push({ algorithm, hex });
   }
   return checksums;
+}
+
+function differs(url: URL, found: number, wanted: number): GranuleError {
+  return new GranuleError(
+    'SOURCE_DIFFERS',
+    `${showUrl(url)} has ${found} bytes, but the file is known to have ${wanted}`,
+    {
+      details: { url: showUrl(url), found, wanted },
+      remedy: 'Remove this replica from the catalogue, or start a new run on the file as it is now.',
+    },
+  );
 }
 
 export function changed(url: URL, difference: string): GranuleError {

@@ -9,7 +9,7 @@ import { abortable } from './abortable.ts';
 import { type ByteRange, type ByteSource, endOf, type SourceIdentity } from './byte-source.ts';
 import { collectBody, collectExactly, streamBody } from './http-body.ts';
 import { discard, type HttpAnswer, type HttpClient } from './http-client.ts';
-import { checkIdentity, corrupt } from './http-identity.ts';
+import { corrupt, IdentityPin } from './http-identity.ts';
 import { askChecksums, judgeAnswer, type OpenedFile, probeFile } from './http-probe.ts';
 import { HttpTarget } from './http-target.ts';
 import { parseMultipartByteranges, tryMultipartBoundary } from './multipart-byteranges.ts';
@@ -25,18 +25,28 @@ interface Piece extends ByteRange {
   readonly bytes: Uint8Array;
 }
 
+export interface HttpSourceOptions {
+  /** whether `open` asks the server for checksums of the file, which it may have to compute */
+  readonly askChecksums?: boolean;
+  /** spares reads the round trip of `open`: the size is checked on every answer anyway */
+  readonly expectedSizeBytes?: number;
+}
+
 export class HttpSource implements ByteSource {
   readonly place: string;
   readonly #target: HttpTarget;
-  readonly #askChecksums: boolean;
+  readonly #options: HttpSourceOptions;
+  readonly #pin: IdentityPin;
   #opened: Promise<OpenedFile> | undefined;
+  /** what `#opened` resolved to */
+  #known: OpenedFile | undefined;
   readonly #closing = new AbortController();
   #sequential: SequentialReader | undefined;
 
-  /** @param askChecksums whether `open` asks the server for checksums of the file, which it may have to compute */
-  constructor(client: HttpClient, url: URL, askChecksums = false) {
+  constructor(client: HttpClient, url: URL, options: HttpSourceOptions = {}) {
     this.#target = new HttpTarget(client, url);
-    this.#askChecksums = askChecksums;
+    this.#options = options;
+    this.#pin = new IdentityPin(options.expectedSizeBytes);
     this.place = showUrl(url);
   }
 
@@ -55,7 +65,7 @@ export class HttpSource implements ByteSource {
   }
 
   async readMany(ranges: readonly ByteRange[], signal: AbortSignal): Promise<Uint8Array[]> {
-    const { identity, acceptsRanges } = await this.#open(signal);
+    const { identity, acceptsRanges } = await this.#openOrAssume(signal);
     this.#checkEnd(ranges, identity);
     if (!acceptsRanges || this.#sequential !== undefined) return this.#readSequentially(ranges, signal);
     const rangesMax = this.#target.host.rangesPerRequest;
@@ -74,7 +84,7 @@ export class HttpSource implements ByteSource {
   }
 
   async *stream(offsetBytes: number, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    const { identity, acceptsRanges } = await this.#open(signal);
+    const { identity, acceptsRanges } = await this.#openOrAssume(signal);
     if (identity.sizeBytes !== undefined && offsetBytes >= identity.sizeBytes) return;
     const byRange = offsetBytes > 0 && acceptsRanges && this.#sequential === undefined;
     // An end is named where it is known: XRootD (seen in 5.5) answers an open one with a Content-Range that is none.
@@ -94,7 +104,7 @@ export class HttpSource implements ByteSource {
     } else if (answer.statusCode !== 200) {
       throw await judgeAnswer(answer, identity);
     }
-    checkIdentity(answer, identity);
+    this.#pin.check(answer);
     let at = offsetBytes - skipBytes;
     for await (const chunk of streamBody(this.#target.client, answer, signal)) {
       at += chunk.length;
@@ -121,9 +131,21 @@ export class HttpSource implements ByteSource {
   }
 
   async #openFile(signal: AbortSignal): Promise<OpenedFile> {
-    const opened = await probeFile(this.#target, signal);
-    if (!this.#askChecksums) return opened;
-    return { ...opened, identity: await askChecksums(this.#target, opened.identity, signal) };
+    let opened = await probeFile(this.#target, signal);
+    if (this.#options.askChecksums === true) {
+      opened = { ...opened, identity: await askChecksums(this.#target, opened.identity, signal) };
+    }
+    this.#pin.agree(opened.identity, this.#target.url);
+    this.#known = opened;
+    return opened;
+  }
+
+  /** Reads go ahead on the assumption that a file of known size is there, in ranges; the answers tell. */
+  async #openOrAssume(signal: AbortSignal): Promise<OpenedFile> {
+    const { expectedSizeBytes } = this.#options;
+    if (this.#known !== undefined) return this.#known;
+    if (expectedSizeBytes === undefined) return this.#open(signal);
+    return { identity: { sizeBytes: expectedSizeBytes, validator: undefined, checksums: [] }, acceptsRanges: true };
   }
 
   /** False when the server turned out to have no ranges after all. */
@@ -143,7 +165,6 @@ export class HttpSource implements ByteSource {
     place: (span: FetchSpan, piece: Piece) => void,
     signal: AbortSignal,
   ): Promise<boolean> {
-    const { identity } = await this.#open(signal);
     let answer: HttpAnswer;
     try {
       answer = await this.#target.send({ Range: rangeHeader(spans) }, signal);
@@ -153,7 +174,7 @@ export class HttpSource implements ByteSource {
     }
     const { host, statusCode } = answer;
     if (statusCode === 206) {
-      checkIdentity(answer, identity);
+      this.#pin.check(answer);
       const missing = await this.#readParts(answer, spans, place, signal);
       if (missing.length === 0) return true;
       host.stepDown(spans.length);
@@ -161,11 +182,11 @@ export class HttpSource implements ByteSource {
     }
     if (statusCode === 200) {
       answer.body.destroy();
-      checkIdentity(answer, identity);
+      this.#pin.check(answer);
     } else if (spans.length > 1 && TOO_MANY_RANGES.has(statusCode)) {
       await discard(answer);
     } else {
-      throw await judgeAnswer(answer, identity);
+      throw await judgeAnswer(answer, this.#known?.identity);
     }
     if (!host.stepDown(spans.length)) return false;
     return this.#fetchAll(spans, host.rangesPerRequest, place, signal);
@@ -195,7 +216,10 @@ export class HttpSource implements ByteSource {
         if (spans.length > 1) return [...spans];
         throw this.#target.corrupt(answer, `the multipart answer is malformed: ${outcome.problem}`);
       }
-      for (const { range, bytes } of outcome.parts) pieces.push({ ...range, bytes });
+      for (const { range, bytes } of outcome.parts) {
+        this.#pin.agree({ sizeBytes: range.totalBytes, validator: undefined }, answer.url);
+        pieces.push({ ...range, bytes });
+      }
     }
     const missing: FetchSpan[] = [];
     for (const span of spans) {

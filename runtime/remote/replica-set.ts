@@ -150,14 +150,26 @@ export class ReplicaSet implements ByteSource {
     for (;;) {
       const member = await this.#nextMember(sizeBytes, trial, signal);
       try {
-        await this.#openMember(member, signal);
-        const result = await action(member);
+        const result = await this.#openAnd(member, action, signal);
         this.#succeeded(member, trial);
         return result;
       } catch (error) {
         this.#failed(member, error, trial, signal);
       }
     }
+  }
+
+  /** With an expected size, a replica is asked for bytes and for what it says of the file at the same time. */
+  async #openAnd<Result>(
+    member: Member,
+    action: (member: Member) => Promise<Result>,
+    signal: AbortSignal,
+  ): Promise<Result> {
+    if (member.identity !== undefined) return action(member);
+    const opening = this.#openMember(member, signal);
+    if (this.#options.expected.sizeBytes === undefined) await opening;
+    const [result] = await Promise.all([action(member), opening]);
+    return result;
   }
 
   #beginTrial(): Trial {

@@ -7,7 +7,7 @@ import { CachedSource } from './cached-source.ts';
 import { contentKey, DiskCache } from './disk-cache.ts';
 import { EventServerSource } from './event-server-source.ts';
 import { HttpClient } from './http-client.ts';
-import { HttpSource } from './http-source.ts';
+import { HttpSource, type HttpSourceOptions } from './http-source.ts';
 import { InflatedSource } from './inflated-source.ts';
 import { LocalSource } from './local-source.ts';
 import { persist } from './persist.ts';
@@ -45,9 +45,13 @@ export class SourceFactory {
    * @throws CONFIG_INVALID for a place that cannot be understood
    */
   replicas(name: string, places: readonly string[], expected: ExpectedFile): ByteSource {
-    const askChecksums = expected.checksums === undefined;
+    const { sizeBytes, checksums } = expected;
+    const options = {
+      askChecksums: checksums === undefined,
+      ...(sizeBytes === undefined ? {} : { expectedSizeBytes: sizeBytes }),
+    };
     return new ReplicaSet(
-      places.flatMap((place) => parsePlace(place)).map((place) => this.#replica(place, askChecksums)),
+      places.flatMap((place) => parsePlace(place)).map((place) => this.#replica(place, options)),
       { name, expected, timing: this.#options, clock: this.#clock, log: this.#log },
     );
   }
@@ -63,6 +67,11 @@ export class SourceFactory {
     return record.compression === 'none' ? source : new InflatedSource(source);
   }
 
+  /** Loads what the first request needs, so that it does not wait for that. */
+  async prepare(): Promise<void> {
+    await this.client.prepare();
+  }
+
   /** For single requests: see `persist.ts`. */
   persist<Result>(signal: AbortSignal, action: () => Promise<Result>): Promise<Result> {
     return persist(action, this.#options, this.#clock, signal);
@@ -72,11 +81,11 @@ export class SourceFactory {
     await this.client.close();
   }
 
-  #replica(place: Place, askChecksums: boolean): Replica {
+  #replica(place: Place, options: HttpSourceOptions): Replica {
     if (place.kind === 'local') return { source: new LocalSource(place.path), expectedMs: () => 0 };
     const source =
       place.kind === 'http'
-        ? new HttpSource(this.client, place.url, askChecksums)
+        ? new HttpSource(this.client, place.url, options)
         : new EventServerSource(this.client, place);
     return { source, expectedMs: (sizeBytes, nowMs) => source.expectedMs(sizeBytes, nowMs) };
   }

@@ -64,3 +64,21 @@ describe('cores-idle', () => {
     RUNS_TIMEOUT_MS,
   );
 });
+
+describe('wan', () => {
+  it(
+    'runs the same events near and far, and makes the same outputs',
+    async () => {
+      const { values } = await tiny('wan', { near: '5', far: '10', events: '30', event: '2', bytes: '2000' });
+      expect(values).toMatchObject({
+        throughputToLocal: { near: expect.any(Number), far: expect.any(Number) },
+        withoutPrefetchToIdeal: expect.any(Number),
+        clusteredShareOfFile: expect.any(Number),
+        cpuMsPerMB: expect.any(Number),
+        outputsIdentical: true,
+      });
+      expect(values['fetchedToNeeded']).toBeLessThanOrEqual(1.05);
+    },
+    RUNS_TIMEOUT_MS,
+  );
+});

@@ -158,8 +158,7 @@ export class FaultServer {
     }
     response.statusCode = 206;
     const shift = faults.has('wrong-content-range') ? 1 : 0;
-    const contentRange = ({ first, last }: Range): string =>
-      `bytes ${first + shift}-${last + shift}/${file.length + shift}`;
+    const contentRange = ({ first, last }: Range): string => `bytes ${first + shift}-${last + shift}/${file.length}`;
     const [only] = ranges;
     if (ranges.length === 1 && only !== undefined) {
       const body = Buffer.from(file.subarray(only.first, only.last + 1));

@@ -192,3 +192,27 @@ describe('redirects', () => {
     expect(Buffer.from(await source.read(range, never))).toEqual(FILE.subarray(10, 20));
   });
 });
+
+describe('a file of known size', () => {
+  function known(expectedSizeBytes: number): HttpSource {
+    return new HttpSource(client, server.url('/f'), { expectedSizeBytes });
+  }
+
+  it('is read without a request to open it, and pinned by its first answer', async () => {
+    const file = known(FILE.length);
+    expect(bytesOf(await file.readMany(RANGES, never))).toEqual(slicesOf(FILE, RANGES));
+    expect(server.seen.map(({ rangeCount }) => rangeCount)).toEqual([60]);
+    server.files.set('/f', content(FILE.length, 3));
+    expect(await failureOf(file.readMany(RANGES, never))).toMatch(/^SOURCE_CHANGED/);
+  });
+
+  it('that has another size is told as such', async () => {
+    expect(await failureOf(known(FILE.length + 1).readMany(RANGES, never))).toMatch(/^SOURCE_DIFFERS: .*1000001/);
+    expect(await failureOf(known(10).open(never))).toMatch(/^SOURCE_DIFFERS/);
+  });
+
+  it('on a server without ranges is read in one pass', async () => {
+    server.faults = () => [{ kind: 'whole-body' }];
+    expect(bytesOf(await known(FILE.length).readMany(RANGES, never))).toEqual(slicesOf(FILE, RANGES));
+  });
+});

@@ -121,7 +121,7 @@ for (const { name, program, flag, write } of SERVERS) {
     });
 
     it('says size and what to pin the file by', async () => {
-      const identity = await new HttpSource(client, server.url, true).open(never);
+      const identity = await new HttpSource(client, server.url, { askChecksums: true }).open(never);
       expect(identity.sizeBytes).toBe(FILE.length);
       expect(identity.validator).toBeDefined();
       for (const { algorithm, hex } of identity.checksums) {
