@@ -81,6 +81,13 @@ export interface Failure {
   readonly position?: number;
 }
 
+/** An event of a range of several that failed for good while others of the range did not. */
+export interface FailedEvent {
+  /** 1-based in the file */
+  readonly position: number;
+  readonly failure: Failure;
+}
+
 export type RangeUpdate =
   | { readonly kind: 'started'; readonly rangeIndex: number; readonly attemptNr: number }
   | {
@@ -88,11 +95,20 @@ export type RangeUpdate =
       readonly rangeIndex: number;
       readonly attemptNr: number;
       readonly outputs: readonly OutputRecord[];
+      /** events the outputs lack, in order: the last permitted attempt leaves out what fails */
+      readonly failedEvents?: readonly FailedEvent[];
       /** time in `execute` */
       readonly wallMs: number;
       readonly cpuMs: number;
     }
-  | { readonly kind: 'failed'; readonly rangeIndex: number; readonly attemptNr: number; readonly failure: Failure };
+  | {
+      readonly kind: 'failed';
+      readonly rangeIndex: number;
+      readonly attemptNr: number;
+      readonly failure: Failure;
+      /** set when each event of the range failed by itself */
+      readonly failedEvents?: readonly FailedEvent[];
+    };
 
 /**
  * - `accepted`: recorded, durably

@@ -2,7 +2,7 @@
  * Every message that crosses a channel between the threads (or processes) of a node, in the order of the flow:
  * pilot → token extractor → token scatterer → worker → token scatterer. Tagged by `kind`.
  */
-import type { Failure, LeasedRange, OutputRecord } from './dispatcher-api.ts';
+import type { FailedEvent, Failure, LeasedRange, OutputRecord } from './dispatcher-api.ts';
 import type { SerialisedError } from './errors.ts';
 import type { FileRecord, FormatName, RunSegment } from './file-index.ts';
 
@@ -53,6 +53,8 @@ export interface RangeToken {
   readonly cuts: readonly number[] | null;
   /** which frame of the message holds the bytes; -1 when the worker reads them itself */
   readonly frame: number;
+  /** events to be left out: they failed in this attempt, which is the last one permitted; null for none */
+  readonly failedEvents: readonly FailedEvent[] | null;
 }
 
 /** What a worker must know of a file before its first token. */
@@ -122,7 +124,10 @@ export type RangeReport =
       readonly kind: 'finished';
       readonly rangeIndex: number;
       readonly attemptNr: number;
+      /** without those that failed */
       readonly eventCount: number;
+      /** events of the range that failed for good; null for none */
+      readonly failedEvents: readonly FailedEvent[] | null;
       readonly outputs: readonly OutputRecord[];
       /** time in `execute`, summed over the range's events */
       readonly wallMs: number;
@@ -135,6 +140,8 @@ export type RangeReport =
       readonly attemptNr: number;
       readonly eventCount: number;
       readonly failure: Failure;
+      /** set when each event of the range failed by itself */
+      readonly failedEvents: readonly FailedEvent[] | null;
       /** executions of the range that ended badly before this one */
       readonly failuresBefore: number;
       readonly wallMs: number;

@@ -1,5 +1,5 @@
 /** Why ranges failed: kept in the store, bounded, while a range is not finished; the latest failure of each. */
-import type { Failure } from '../core/dispatcher-api.ts';
+import type { FailedEvent, Failure } from '../core/dispatcher-api.ts';
 import { FAILURE_BYTES_MAX, FAILURES_WITH_LOG_MAX, LOG_LINE_CHARS_MAX } from '../core/limits.ts';
 import type { GroupCommit } from './group-commit.ts';
 import type { RangeTable } from './range-table.ts';
@@ -11,6 +11,8 @@ export interface RecordedFailure extends Failure {
   readonly attemptNr: number;
   /** wall clock */
   readonly recordedMs: number;
+  /** which events of a range of several failed, each by itself; {@link message} and so on are those of the first */
+  readonly failedEvents?: readonly FailedEvent[];
 }
 
 /** The parts that matter most, within the bound: message, newest log lines, stack. */
@@ -41,10 +43,27 @@ export class FailureLog {
   }
 
   add(rangeIndex: number, attemptNr: number, failure: Failure, nowMs: number): void {
+    this.#write(rangeIndex, { ...this.#bound(failure), rangeIndex, attemptNr, recordedMs: nowMs });
+  }
+
+  /** Each of these events failed by itself, be the others of its range finished or not. */
+  addEvents(rangeIndex: number, attemptNr: number, failedEvents: readonly FailedEvent[], nowMs: number): void {
+    const [first, ...others] = failedEvents;
+    if (first === undefined) return;
+    const share = Math.floor(FAILURE_BYTES_MAX / failedEvents.length);
+    const bound = others.map(({ position, failure }) => ({ position, failure: boundFailure(failure, share) }));
+    const kept = this.#bound(first.failure);
+    const events = [{ position: first.position, failure: kept }, ...bound];
+    this.#write(rangeIndex, { ...kept, rangeIndex, attemptNr, recordedMs: nowMs, failedEvents: events });
+  }
+
+  #bound(failure: Failure): Failure {
     const withLog = this.#table.failuresWithLog < FAILURES_WITH_LOG_MAX;
     if (withLog && failure.logTail.length > 0) this.#table.failuresWithLog += 1;
-    const kept = withLog ? boundFailure(failure, FAILURE_BYTES_MAX) : boundFailure({ ...failure, logTail: [] }, 500);
-    const record: RecordedFailure = { ...kept, rangeIndex, attemptNr, recordedMs: nowMs };
+    return withLog ? boundFailure(failure, FAILURE_BYTES_MAX) : boundFailure({ ...failure, logTail: [] }, 500);
+  }
+
+  #write(rangeIndex: number, record: RecordedFailure): void {
     this.#commit.write(STORE_KEYS.failure(this.#table.taskID, rangeIndex), packRecord(record));
   }
 

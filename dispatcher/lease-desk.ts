@@ -268,11 +268,10 @@ export class LeaseDesk implements DispatcherApi {
     if (update.kind === 'finished') {
       table.apply(rangeIndex, RANGE_ACTIONS.finish, attemptNr);
       table.noteLength(rangeIndex, update.wallMs);
-      task.noteFinished(update);
+      task.noteFinished(update, this.#core.clock.nowMs());
     } else {
       const after = table.apply(rangeIndex, RANGE_ACTIONS.fail, attemptNr);
-      table.totals.failed += 1;
-      task.failures.add(rangeIndex, attemptNr, update.failure, this.#core.clock.nowMs());
+      task.noteFailed(update, this.#core.clock.nowMs());
       if (stateOf(after) === RANGE_STATES.fatal) task.clearDeaths(rangeIndex);
       else this.#core.bell.ring(task.taskID, 'work');
     }

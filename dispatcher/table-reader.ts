@@ -6,13 +6,13 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
-import type { MergedFile, MergeGap, OutputRecord, TaskFile } from '../core/dispatcher-api.ts';
+import type { FailedEvent, MergedFile, MergeGap, OutputRecord, TaskFile } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import type { CountsPerState, RangeState } from '../core/states.ts';
 import type { Chunk } from './chunk.ts';
 import { decodeChunk } from './chunk-codec.ts';
-import { type RecordedFailure, readFailure } from './failure-log.ts';
+import { type RecordedFailure, readFailure, readFailures } from './failure-log.ts';
 import { LmdbTableStore } from './lmdb-table-store.ts';
 import { readOutputs } from './output-log.ts';
 import { unpackOutputState } from './output-state.ts';
@@ -27,7 +27,7 @@ import { lockHolder } from './store-lock.ts';
 import { readSchema, refuseOther } from './store-schema.ts';
 import { STORE_KEYS } from './table-store.ts';
 import { readFiles } from './task.ts';
-import { emptyTotals, type ProgressRecord, type TaskRecord, type TaskTotals } from './task-record.ts';
+import { emptyTotals, eventsByState, type ProgressRecord, type TaskRecord, type TaskTotals } from './task-record.ts';
 
 export interface TaskStatus {
   readonly record: TaskRecord;
@@ -38,8 +38,10 @@ export interface TaskStatus {
 }
 
 export interface RangeReport extends RangeDescription {
-  /** why it failed last, while it is not finished */
+  /** why it failed last, while it is not finished; or why some of its events failed */
   readonly failure?: RecordedFailure;
+  /** events that failed for good, each by itself; set for a range that is finished without them, too */
+  readonly failedEvents?: readonly FailedEvent[];
 }
 
 export interface OutputReport {
@@ -84,7 +86,8 @@ export class TableReader {
   /**
    * Up to `limit` ranges in ascending order, from `fromRange` on; `next` is where to go on, undefined at the end.
    *
-   * @param options.states all states when left out
+   * @param options.states all states when left out; a range that is finished without some of its events counts as
+   * `fatal`, too
    */
   events(options: {
     readonly taskID: number;
@@ -95,6 +98,7 @@ export class TableReader {
     this.#store.refresh();
     const plan = this.#plan(options.taskID);
     const wanted = options.states === undefined ? undefined : new Set(options.states);
+    const incomplete = wanted?.has('fatal') === true ? this.#incompleteRanges(options.taskID) : new Set<number>();
     const ranges: RangeReport[] = [];
     let rangeIndex = options.fromRange ?? 0;
     while (rangeIndex < plan.rangeCount) {
@@ -106,7 +110,7 @@ export class TableReader {
       }
       for (; rangeIndex < end; rangeIndex += 1) {
         const word = chunk?.wordAt(rangeIndex % RANGES_PER_CHUNK) ?? SUBMITTED;
-        if (wanted?.has(stateNameOf(word)) === false) continue;
+        if (wanted?.has(stateNameOf(word)) === false && !incomplete.has(rangeIndex)) continue;
         if (ranges.length >= options.limit) return { ranges, next: rangeIndex };
         ranges.push(this.#report(options.taskID, rangeIndex, chunk));
       }
@@ -114,7 +118,7 @@ export class TableReader {
     return { ranges, next: undefined };
   }
 
-  /** Throws `EVENT_NOT_FOUND` for an event that the task does not have. */
+  /** One event of a task. Throws `EVENT_NOT_FOUND` for an event that the task does not have. */
   show(
     taskID: number,
     fileIndex: number,
@@ -131,7 +135,11 @@ export class TableReader {
     const chunk = this.#chunk(taskID, Math.floor(rangeIndex / RANGES_PER_CHUNK));
     const word = chunk?.wordAt(rangeIndex % RANGES_PER_CHUNK) ?? SUBMITTED;
     const outputs = isFinished(word) ? this.#outputsOf(taskID, rangeIndex, attemptOf(word)) : [];
-    return { ...this.#report(taskID, rangeIndex, chunk), outputs };
+    const { failedEvents, failure, ...report } = this.#report(taskID, rangeIndex, chunk);
+    if (failedEvents === undefined) return { ...report, ...(failure === undefined ? {} : { failure }), outputs };
+    const own = failedEvents.find((event) => event.position === position);
+    if (own === undefined || failure === undefined) return { ...report, outputs };
+    return { ...report, state: 'fatal', failure: { ...failure, ...own.failure }, outputs: [] };
   }
 
   /** Outputs that have begun, in order. */
@@ -186,7 +194,7 @@ export class TableReader {
     return {
       record,
       ranges: countsByName(progress?.ranges ?? []),
-      events: countsByName(progress?.events ?? []),
+      events: eventsByState(countsByName(progress?.events ?? []), progress?.totals.failedEvents ?? 0),
       totals: progress?.totals ?? emptyTotals(),
     };
   }
@@ -195,14 +203,18 @@ export class TableReader {
   #plan(taskID: number): RangePlan {
     let plan = this.#plans.get(taskID);
     if (plan === undefined) {
-      const bytes = this.#store.get(STORE_KEYS.task(taskID));
-      if (bytes === undefined) throw new GranuleError('TASK_UNKNOWN', `there is no task ${taskID} in this store`);
-      const record = unpackRecord<TaskRecord>(bytes);
+      const record = this.#record(taskID);
       plan = new RangePlan(record.eventsPerRange, record.eventsPerOutput);
       this.#plans.set(taskID, plan);
     }
     for (const file of readFiles(this.#store, taskID, plan.fileCount)) plan.add(file);
     return plan;
+  }
+
+  #record(taskID: number): TaskRecord {
+    const bytes = this.#store.get(STORE_KEYS.task(taskID));
+    if (bytes === undefined) throw new GranuleError('TASK_UNKNOWN', `there is no task ${taskID} in this store`);
+    return unpackRecord<TaskRecord>(bytes);
   }
 
   /** Undefined for one that nobody touched. */
@@ -215,9 +227,25 @@ export class TableReader {
 
   #report(taskID: number, rangeIndex: number, chunk: Chunk | undefined): RangeReport {
     const report = describeRange(this.#plan(taskID), rangeIndex, chunk);
-    const mayHaveFailed = report.attemptNr > 0 && report.state !== 'finished' && report.state !== 'merged';
+    const isCommitted = report.state === 'finished' || report.state === 'merged';
+    const mayHaveFailed = report.attemptNr > 0 && (!isCommitted || report.lastEvent > report.startEvent);
     const failure = mayHaveFailed ? readFailure(this.#store, taskID, rangeIndex) : undefined;
-    return failure === undefined ? report : { ...report, failure };
+    if (failure === undefined) return report;
+    return {
+      ...report,
+      failure,
+      ...(failure.failedEvents === undefined ? {} : { failedEvents: failure.failedEvents }),
+    };
+  }
+
+  /** Ranges of several events that are finished without some of them. */
+  #incompleteRanges(taskID: number): ReadonlySet<number> {
+    const ranges = new Set<number>();
+    if (this.#status(this.#record(taskID)).totals.failedEvents === 0) return ranges;
+    for (const { rangeIndex, failedEvents } of readFailures(this.#store, taskID)) {
+      if (failedEvents !== undefined) ranges.add(rangeIndex);
+    }
+    return ranges;
   }
 
   #outputsOf(taskID: number, rangeIndex: number, attemptNr: number): readonly OutputRecord[] {

@@ -1,5 +1,5 @@
 /** What is stored of a task beside its ranges. */
-import { RANGE_STATE_NAMES } from '../core/states.ts';
+import { type CountsPerState, RANGE_STATE_NAMES } from '../core/states.ts';
 
 export type HandOutOrder = 'file' | 'longest-first';
 
@@ -42,6 +42,8 @@ export interface TaskTotals {
   stale: number;
   duplicate: number;
   damaged: number;
+  /** events that failed for good in ranges whose other events are finished */
+  failedEvents: number;
   /** time in `execute` of all accepted executions */
   wallMs: number;
   cpuMs: number;
@@ -61,6 +63,22 @@ export interface ProgressRecord {
 
 export const STATE_COUNT = RANGE_STATE_NAMES.length;
 
+/**
+ * Events in each state: those of their ranges, except that an event which failed for good is `fatal`, although the
+ * others of its range are finished.
+ */
+export function eventsByState(ofRanges: CountsPerState, failedEvents: number): CountsPerState {
+  if (failedEvents === 0) return ofRanges;
+  const fromMerged = Math.min(failedEvents, ofRanges.merged);
+  const fromFinished = Math.min(failedEvents - fromMerged, ofRanges.finished);
+  return {
+    ...ofRanges,
+    merged: ofRanges.merged - fromMerged,
+    finished: ofRanges.finished - fromFinished,
+    fatal: ofRanges.fatal + fromMerged + fromFinished,
+  };
+}
+
 export function emptyTotals(): TaskTotals {
   return {
     handedOut: 0,
@@ -71,6 +89,7 @@ export function emptyTotals(): TaskTotals {
     stale: 0,
     duplicate: 0,
     damaged: 0,
+    failedEvents: 0,
     wallMs: 0,
     cpuMs: 0,
   };

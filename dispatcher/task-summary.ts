@@ -1,7 +1,7 @@
 /** A task as users and runtimes see it. */
 import type { CountsPerState } from '../core/states.ts';
 import type { Task } from './task.ts';
-import type { TaskRecord, TaskTotals } from './task-record.ts';
+import { eventsByState, type TaskRecord, type TaskTotals } from './task-record.ts';
 
 export interface TaskSummary extends TaskRecord {
   readonly fileCount: number;
@@ -10,7 +10,7 @@ export interface TaskSummary extends TaskRecord {
   readonly outputCount: number;
   /** number of ranges in each state */
   readonly ranges: CountsPerState;
-  /** number of events in ranges of each state */
+  /** number of events in each state */
   readonly events: CountsPerState;
   readonly totals: Readonly<TaskTotals>;
   /** files of finished ranges that wait to be merged */
@@ -28,7 +28,7 @@ export function summarise(task: Task): TaskSummary {
     eventCount: table.plan.eventCount,
     outputCount: table.plan.outputCount,
     ranges: table.counts(),
-    events: table.eventCounts(),
+    events: eventsByState(table.eventCounts(), table.totals.failedEvents),
     totals: { ...table.totals },
     unmergedFileCount: task.outputLog.fileCount,
     returnedCount: table.returned.total,

@@ -3,7 +3,7 @@ import type { RangeUpdate, TaskFile } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { FILES_PER_BLOCK } from '../core/limits.ts';
 import type { HeldJob } from './consumers.ts';
-import { FailureLog } from './failure-log.ts';
+import { FailureLog, readFailure } from './failure-log.ts';
 import type { GroupCommit } from './group-commit.ts';
 import { HandOut } from './hand-out.ts';
 import { MergeTrigger } from './merge-trigger.ts';
@@ -114,15 +114,37 @@ export class Task {
   }
 
   /** A range has been finished: what comes with it is kept, what was known of its failures is not needed any more. */
-  noteFinished(update: Extract<RangeUpdate, { kind: 'finished' }>): void {
+  noteFinished(update: Extract<RangeUpdate, { kind: 'finished' }>, nowMs: number): void {
     const { table } = this;
     table.totals.finished += 1;
     table.totals.wallMs += update.wallMs;
     table.totals.cpuMs += update.cpuMs;
     table.filesPerRange = Math.max(table.filesPerRange, update.outputs.length);
     this.outputLog.add(update.rangeIndex, update.attemptNr, update.outputs);
-    if (update.attemptNr > 1) this.failures.remove(update.rangeIndex);
+    if (update.attemptNr > 1) this.#forgetFailures(update.rangeIndex);
+    if (update.failedEvents !== undefined) {
+      table.totals.failedEvents += update.failedEvents.length;
+      this.failures.addEvents(update.rangeIndex, update.attemptNr, update.failedEvents, nowMs);
+    }
     this.clearDeaths(update.rangeIndex);
+  }
+
+  /** An execution of a range has ended badly. */
+  noteFailed(update: Extract<RangeUpdate, { kind: 'failed' }>, nowMs: number): void {
+    const { rangeIndex, attemptNr, failure, failedEvents } = update;
+    this.table.totals.failed += 1;
+    this.#forgetFailures(rangeIndex);
+    if (failedEvents === undefined) this.failures.add(rangeIndex, attemptNr, failure, nowMs);
+    else this.failures.addEvents(rangeIndex, attemptNr, failedEvents, nowMs);
+  }
+
+  #forgetFailures(rangeIndex: number): void {
+    // Made again after its outputs were damaged: it was finished without these before.
+    if (this.table.totals.failedEvents > 0) {
+      const before = readFailure(this.#store, this.taskID, rangeIndex);
+      this.table.totals.failedEvents -= before?.failedEvents?.length ?? 0;
+    }
+    this.failures.remove(rangeIndex);
   }
 
   /** The range has come to an end that is its own: it is no suspect any more. */

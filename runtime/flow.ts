@@ -9,11 +9,11 @@ import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
-import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
+import type { Failure, Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
 import type { LoggerFactory } from '../core/log.ts';
-import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
+import type { FromWorker, RangeReport, RangeToken, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { LocalAddresses, ServerChannel } from './channel.ts';
 import { failureOf } from './failures.ts';
@@ -33,6 +33,7 @@ import { TokenExtractor } from './token-extractor.ts';
 import { TokenScatterer } from './token-scatterer.ts';
 import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
 import type { WorkerPool } from './worker-pool.ts';
+import { removeTraces } from './worker-traces.ts';
 
 export interface FlowInput {
   readonly options: ResolvedRunOptions;
@@ -254,6 +255,7 @@ export class Flow {
           ...range,
           eventCount: 1,
           failure: failureOf(error, []),
+          failedEvents: null,
           failuresBefore: 0,
           wallMs: 0,
           copy: false,
@@ -293,12 +295,12 @@ export class Flow {
         onHungry: () => this.#pilot.poke(),
         onFatal,
       },
-      loggers.forComponent('token-scatterer'),
+      { failuresMax: this.#input.options.failuresMax, log: loggers.forComponent('token-scatterer') },
     );
   }
 
   #startWorkers(job: Job): void {
-    const { options, folders, payload, pool, shared, task, events } = this.#input;
+    const { options, folders, payload, pool, shared, task } = this.#input;
     pool.start(
       {
         channelAddress: this.#addresses.address('workers'),
@@ -322,26 +324,28 @@ export class Flow {
           board.setTimeoutMs(this.#supervisor.timeoutMs);
           this.#scatterer.expect(peer, workerIndex, board);
         },
-        onDeath: (peer, workerIndex, failure) => {
-          const log = join(folders.workers, `worker_${workerIndex}`, WORKER_LOG_NAME);
-          const returned = this.#scatterer.lose(peer, failure, ({ fileIndex, startEvent, attemptNr }) =>
-            logTailOf(
-              log,
-              formatEventRangeID({
-                taskID: task.taskID,
-                jobID: job.jobID,
-                fileID: fileIndex + 1,
-                startEvent,
-                attemptNr,
-              }),
-            ),
-          );
-          events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
-          if (returned > 0) this.#pilot.poke();
-        },
+        onDeath: (peer, workerIndex, failure) => this.#noteDeath(job, { peer, workerIndex, failure }),
         onFatal: this.#input.onFatal,
       },
     );
+  }
+
+  /** What the worker executed has failed, the rest of what it held goes back, and nothing of it stays on disk. */
+  #noteDeath(job: Job, dead: { readonly peer: string; readonly workerIndex: number; readonly failure: Failure }): void {
+    const { events, folders, payload, task } = this.#input;
+    const { peer, workerIndex, failure } = dead;
+    const { taskID } = task;
+    const { jobID } = job;
+    const folder = join(folders.workers, `worker_${workerIndex}`);
+    const logTail = ({ fileIndex, startEvent, attemptNr }: RangeToken): readonly string[] => {
+      const id = formatEventRangeID({ taskID, jobID, fileID: fileIndex + 1, startEvent, attemptNr });
+      return logTailOf(join(folder, WORKER_LOG_NAME), id);
+    };
+    const { culprit, returnedCount } = this.#scatterer.lose(peer, failure, logTail);
+    const streams = Object.keys(payload.outputs);
+    removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
+    events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
+    if (returnedCount > 0) this.#pilot.poke();
   }
 
   #buildStager(job: Job): Stager {
@@ -379,27 +383,41 @@ export class Flow {
   }
 
   #noteAnswered(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
-    const { events, meter, task } = this.#input;
+    const { events, meter } = this.#input;
     const before = meter.finishedEvents;
     meter.note(reports, outcomes);
     if (meter.finishedEvents > before) events.emit('events:finished', { eventCount: meter.finishedEvents - before });
     for (const [index, report] of reports.entries()) {
-      if (report.kind !== 'failed' || outcomes[index] !== 'accepted') continue;
-      if (!meter.isFatal(report)) this.#pilot.noteRetries(1);
-      const [range] = this.#input.dispatcher.describeRanges(task.taskID, report.rangeIndex, 1);
-      assert(range !== undefined, 'a report names a range of the task');
-      events.emit('event:failed', {
-        lfn: task.files[range.fileIndex]?.lfn ?? '',
-        position: report.failure.position ?? range.startEvent,
-        eventCount: report.eventCount,
-        attemptNr: report.attemptNr,
-        cause: report.failure.cause,
-        message: report.failure.message,
-        fatal: meter.isFatal(report),
-      });
+      if (outcomes[index] !== 'accepted' || (report.kind === 'finished' && report.failedEvents === null)) continue;
+      if (report.kind === 'failed' && !meter.isFatal(report)) this.#pilot.noteRetries(1);
+      this.#emitFailures(report);
     }
     this.#input.onAnswered();
     this.#pilot.poke();
+  }
+
+  /** One event of the run for each event that failed by itself, or one for the whole range. */
+  #emitFailures(report: RangeReport): void {
+    const { events, meter, task, dispatcher } = this.#input;
+    const [range] = dispatcher.describeRanges(task.taskID, report.rangeIndex, 1);
+    assert(range !== undefined, 'a report names a range of the task');
+    const lfn = task.files[range.fileIndex]?.lfn ?? '';
+    const { attemptNr } = report;
+    for (const { position, failure } of report.failedEvents ?? []) {
+      const { cause, message } = failure;
+      events.emit('event:failed', { lfn, position, eventCount: 1, attemptNr, cause, message, fatal: true });
+    }
+    if (report.kind !== 'failed' || report.failedEvents !== null) return;
+    const { cause, message } = report.failure;
+    events.emit('event:failed', {
+      lfn,
+      position: report.failure.position ?? range.startEvent,
+      eventCount: report.eventCount,
+      attemptNr,
+      cause,
+      message,
+      fatal: meter.isFatal(report),
+    });
   }
 }
 

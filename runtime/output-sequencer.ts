@@ -21,8 +21,9 @@ import type { RangeToken, SequenceRule, WorkerFile } from '../core/messages.ts';
 import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import type { OutputDeclarations } from '../payloads/payload.ts';
-import { EventFile, type EventFileMark } from './event-file.ts';
+import { EventFile, type EventFileMark, TEMPORARY_SUFFIX } from './event-file.ts';
 import { EventInfoCollector } from './event-info.ts';
+import { removeOutputs } from './stage-out.ts';
 
 export interface SequencerOptions {
   readonly outputs: OutputDeclarations;
@@ -197,6 +198,8 @@ export class OutputSequencer {
         open.records = 0;
       }
     }
+    // Files of single events that are in place already.
+    if (!this.#sharesFiles) removeOutputs(this.#options.aggregationFolder, range.outputs);
   }
 
   /** Closes every open file: at a change of input file, when the queue is empty, and at the end. */
@@ -325,7 +328,7 @@ export class OutputSequencer {
     const open: OpenFile = {
       stream,
       format,
-      file: new EventFile(join(this.#options.folder, `${name}.part`)),
+      file: new EventFile(join(this.#options.folder, `${name}${TEMPORARY_SUFFIX}`)),
       path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
       header,
       info: new EventInfoCollector(this.#options.processingTag),

@@ -42,6 +42,7 @@ export class RunMeter {
       this.executions += 1;
       if (report.kind === 'finished') {
         this.finishedEvents += report.eventCount;
+        this.fatalEvents += report.failedEvents?.length ?? 0;
         this.executeCpuMs += report.cpuMs;
       } else {
         this.failedExecutions += 1;

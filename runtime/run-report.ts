@@ -3,7 +3,7 @@
  * after the dispatcher has closed it, so both say what is durable.
  */
 
-import type { TaskFile } from '../core/dispatcher-api.ts';
+import type { Failure, TaskFile } from '../core/dispatcher-api.ts';
 import { countSelected } from '../core/event-selection.ts';
 import { MANIFEST_RANGES_SCANNED_MAX } from '../core/limits.ts';
 import type { FailureCause, RangeState } from '../core/states.ts';
@@ -178,7 +178,8 @@ function missingOf(reader: TableReader, task: RunTask, output: OutputReport): Ev
   const list = new EventListBuilder();
   for (const range of rangesIn(reader, task.taskID, MISSING, output.firstRange)) {
     if (range.rangeIndex >= output.endRange) break;
-    addRange(list, task.files, range);
+    if (range.failedEvents === undefined) addRange(list, task.files, range);
+    else for (const { position } of range.failedEvents) addEvents(list, task.files, range, position, position);
   }
   return list.build();
 }
@@ -214,7 +215,7 @@ function madeBy(reader: TableReader, task: RunTask, epochs: readonly RangeInterv
     }
     const epoch = epochs.findIndex((ranges) => contains(ranges, range.rangeIndex));
     const list = lists[epoch < 0 ? lists.length - 1 : epoch];
-    if (list !== undefined) addRange(list, task.files, range);
+    if (list !== undefined) addMade(list, task.files, range);
   }
   return lists.map((list) => list.build());
 }
@@ -222,28 +223,41 @@ function madeBy(reader: TableReader, task: RunTask, epochs: readonly RangeInterv
 function* failedEvents(reader: TableReader, task: RunTask): IterableIterator<ManifestFailedEvent> {
   for (const range of rangesIn(reader, task.taskID, ['fatal'], 0)) {
     const file = task.files[range.fileIndex];
-    yield {
-      lfn: file?.lfn ?? '',
-      guid: file?.guid ?? '',
-      position: range.failure?.position ?? range.startEvent,
-      cause: range.failure?.cause ?? 'worker-died',
-      message: range.failure?.message ?? '',
-      attempts: range.attemptNr,
-    };
+    for (const { position, failure } of eventFailures(range)) {
+      yield {
+        lfn: file?.lfn ?? '',
+        guid: file?.guid ?? '',
+        position,
+        cause: failure?.cause ?? 'worker-died',
+        message: failure?.message ?? '',
+        attempts: range.attemptNr,
+      };
+    }
+  }
+}
+
+/** Events of a range that failed for good: those that failed by themselves, or all of a range that failed as a whole. */
+function* eventFailures(range: RangeReport): IterableIterator<{ position: number; failure: Failure | undefined }> {
+  if (range.failedEvents !== undefined) {
+    yield* range.failedEvents;
+    return;
+  }
+  for (let position = range.startEvent; position <= range.lastEvent; position += 1) {
+    yield { position, failure: range.failure };
   }
 }
 
 function groupFailures(reader: TableReader, task: RunTask): RunSummary['failures'] {
   const groups = new Map<FailureCause, { events: number; example: string; message: string }>();
   for (const range of rangesIn(reader, task.taskID, ['fatal'], 0)) {
-    const cause = range.failure?.cause ?? 'worker-died';
-    const group = groups.get(cause) ?? {
-      events: 0,
-      example: `${task.files[range.fileIndex]?.lfn}:${range.failure?.position ?? range.startEvent}`,
-      message: range.failure?.message ?? '',
-    };
-    group.events += range.lastEvent - range.startEvent + 1;
-    groups.set(cause, group);
+    const lfn = task.files[range.fileIndex]?.lfn;
+    for (const { position, failure } of eventFailures(range)) {
+      const cause = failure?.cause ?? 'worker-died';
+      const example = `${lfn}:${failure?.position ?? position}`;
+      const group = groups.get(cause) ?? { events: 0, example, message: failure?.message ?? '' };
+      group.events += 1;
+      groups.set(cause, group);
+    }
   }
   return [...groups].map(([cause, group]) => ({ cause, ...group })).sort((a, b) => b.events - a.events);
 }
@@ -263,8 +277,28 @@ function* rangesIn(
 }
 
 function addRange(list: EventListBuilder, files: readonly TaskFile[], range: RangeReport): void {
-  const file = files[range.fileIndex];
-  if (file !== undefined) list.add(file, range.startEvent, range.lastEvent);
+  addEvents(list, files, range, range.startEvent, range.lastEvent);
+}
+
+/** The events of a finished range, without those that failed by themselves. */
+function addMade(list: EventListBuilder, files: readonly TaskFile[], range: RangeReport): void {
+  let from = range.startEvent;
+  for (const { position } of range.failedEvents ?? []) {
+    if (position > from) addEvents(list, files, range, from, position - 1);
+    from = position + 1;
+  }
+  if (from <= range.lastEvent) addEvents(list, files, range, from, range.lastEvent);
+}
+
+function addEvents(
+  list: EventListBuilder,
+  files: readonly TaskFile[],
+  { fileIndex }: RangeReport,
+  firstEvent: number,
+  lastEvent: number,
+): void {
+  const file = files[fileIndex];
+  if (file !== undefined) list.add(file, firstEvent, lastEvent);
 }
 
 function refusedOf(facts: ReportFacts): RunSummary['refusedInputs'] {

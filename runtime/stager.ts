@@ -87,8 +87,9 @@ export class Stager {
 }
 
 function updateOf(report: RangeReport): RangeUpdate {
-  const { rangeIndex, attemptNr } = report;
-  return report.kind === 'finished'
-    ? { kind: 'finished', rangeIndex, attemptNr, outputs: report.outputs, wallMs: report.wallMs, cpuMs: report.cpuMs }
-    : { kind: 'failed', rangeIndex, attemptNr, failure: report.failure };
+  const { rangeIndex, attemptNr, failedEvents } = report;
+  const without = failedEvents === null ? {} : { failedEvents };
+  if (report.kind === 'failed') return { kind: 'failed', rangeIndex, attemptNr, failure: report.failure, ...without };
+  const { outputs, wallMs, cpuMs } = report;
+  return { kind: 'finished', rangeIndex, attemptNr, outputs, wallMs, cpuMs, ...without };
 }

@@ -188,6 +188,7 @@ export class TokenExtraction {
         lengthBytes: (span.offsets[end] ?? 0) + (span.lengths[end] ?? 0) - offsetBytes,
         cuts: begin === end ? null : cutsOf(span, begin, end),
         frame: -1,
+        failedEvents: null,
       });
     }
   }

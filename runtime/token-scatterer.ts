@@ -56,6 +56,7 @@ export class TokenScatterer {
   readonly #channel: ServerChannel<FromWorker, ToWorker>;
   readonly #listeners: ScattererListeners;
   readonly #log: Logger;
+  readonly #failuresMax: number;
   readonly #workers = new Map<string, WorkerState>();
   readonly #files = new Map<number, WorkerFile>();
   /** tokens nobody holds, in hand-out order from `#queueStart` on */
@@ -66,10 +67,15 @@ export class TokenScatterer {
   #executedMeanMs = 0;
   #executedCount = 0;
 
-  constructor(channel: ServerChannel<FromWorker, ToWorker>, listeners: ScattererListeners, log: Logger) {
+  constructor(
+    channel: ServerChannel<FromWorker, ToWorker>,
+    listeners: ScattererListeners,
+    options: { readonly failuresMax: number; readonly log: Logger },
+  ) {
     this.#channel = channel;
     this.#listeners = listeners;
-    this.#log = log;
+    this.#log = options.log;
+    this.#failuresMax = options.failuresMax;
   }
 
   /** Serves until the channel is closed. */
@@ -202,31 +208,36 @@ export class TokenScatterer {
    * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back.
    *
    * @param logTailOf the last log lines of the event that was in execution
-   * @returns how many tokens went back to the queue
+   * @returns what it executed, and how many tokens went back to the queue
    */
-  lose(peer: string, failure: Failure, logTailOf: (token: RangeToken) => readonly string[]): number {
+  lose(
+    peer: string,
+    failure: Failure,
+    logTailOf: (token: RangeToken) => readonly string[],
+  ): { readonly culprit: HeldToken | undefined; readonly returnedCount: number } {
     const worker = this.#workers.get(peer);
-    if (worker === undefined) return 0;
+    if (worker === undefined) return { culprit: undefined, returnedCount: 0 };
     this.#workers.delete(peer);
     const execution = worker.board.inExecution();
     const culprit = execution === undefined ? undefined : worker.held.get(execution.rangeIndex);
     if (culprit !== undefined) worker.held.delete(culprit.token.rangeIndex);
-    const returned = this.#requeue(worker);
+    const returnedCount = this.#requeue(worker);
     if (culprit !== undefined && execution !== undefined) {
-      this.#listeners.onReports([
-        {
-          kind: 'failed',
-          rangeIndex: culprit.token.rangeIndex,
-          attemptNr: culprit.token.attemptNr,
-          eventCount: culprit.token.lastEvent - culprit.token.startEvent + 1,
-          failure: { ...failure, logTail: logTailOf(culprit.token), position: execution.position },
-          failuresBefore: culprit.token.failures,
-          wallMs: 0,
-          copy: culprit.copy,
-        },
-      ]);
+      const { token, copy } = culprit;
+      const report = this.#isolateFailure(culprit, {
+        kind: 'failed',
+        rangeIndex: token.rangeIndex,
+        attemptNr: token.attemptNr,
+        eventCount: eventCountOf(token),
+        failure: { ...failure, logTail: logTailOf(token), position: execution.position },
+        failedEvents: token.failedEvents,
+        failuresBefore: token.failures,
+        wallMs: 0,
+        copy,
+      });
+      if (report !== undefined) this.#listeners.onReports([report]);
     }
-    return returned;
+    return { culprit, returnedCount };
   }
 
   #handle(peer: string, message: FromWorker): void {
@@ -267,15 +278,39 @@ export class TokenScatterer {
   #takeReports(worker: WorkerState, reports: readonly RangeReport[]): void {
     if (reports.length === 0) return;
     let totalMs = 0;
+    let toReport = reports;
     for (const report of reports) {
+      const held = worker.held.get(report.rangeIndex);
       worker.held.delete(report.rangeIndex);
       totalMs += report.wallMs;
+      if (report.kind !== 'failed' || held === undefined) continue;
+      const instead = this.#isolateFailure(held, report);
+      if (instead !== report) toReport = toReport.flatMap((other) => (other !== report ? other : (instead ?? [])));
     }
     // A running mean that forgets: lengths may drift along a file.
     const weight = Math.min(1, Math.max(reports.length / 64, 1 / (this.#executedCount + 1)));
     this.#executedMeanMs += weight * (totalMs / reports.length - this.#executedMeanMs);
     this.#executedCount += reports.length;
-    this.#listeners.onReports(reports);
+    if (toReport.length > 0) this.#listeners.onReports(toReport);
+  }
+
+  /**
+   * The last permitted attempt at a range of several events does not fail as a whole: it goes on without the event that
+   * failed, as the same attempt, until the others are finished.
+   *
+   * @returns the report to make; undefined when the range went back to the queue
+   */
+  #isolateFailure(held: HeldToken, report: Extract<RangeReport, { kind: 'failed' }>): RangeReport | undefined {
+    const { token } = held;
+    const { failure } = report;
+    const isLast = token.failures + 1 >= this.#failuresMax;
+    if (!isLast || eventCountOf(token) === 1 || failure.position === undefined) return report;
+    const failedEvents = [...(token.failedEvents ?? []), { position: failure.position, failure }].sort(
+      (left, right) => left.position - right.position,
+    );
+    if (failedEvents.length === eventCountOf(token)) return { ...report, failedEvents };
+    if (!held.copy) this.#putBack([{ ...held, token: { ...token, failedEvents } }]);
+    return undefined;
   }
 
   /** Puts everything a worker holds back to the front of the queue, in order. Copies are dropped. */
@@ -284,11 +319,16 @@ export class TokenScatterer {
     worker.held.clear();
     if (back.length === 0) return 0;
     back.sort((a, b) => a.token.rangeIndex - b.token.rangeIndex);
+    this.#putBack(back);
+    return back.length;
+  }
+
+  /** To the front of the queue. */
+  #putBack(back: readonly HeldToken[]): void {
     this.#queue = [...back, ...this.#queue.slice(this.#queueStart)];
     this.#queueStart = 0;
     for (const held of back) this.#queuedBytes += held.bytes?.length ?? 0;
     this.#serveWaiting();
-    return back.length;
   }
 
   #serveWaiting(): void {
@@ -388,4 +428,8 @@ export class TokenScatterer {
       this.#log.debug({ err: error, workerIndex: worker.workerIndex }, 'message to a session that is gone');
     });
   }
+}
+
+function eventCountOf(token: RangeToken): number {
+  return token.lastEvent - token.startEvent + 1;
 }

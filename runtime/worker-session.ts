@@ -8,7 +8,7 @@
  * Within a batch the loop is synchronous as long as `execute` is: no promise, no timer, no message per event.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { assertNever } from '../core/assert.ts';
+import { assert, assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
@@ -38,7 +38,7 @@ interface KnownFile {
 interface Measured {
   wallMs: number;
   cpuMs: number;
-  readonly eventCount: number;
+  readonly token: RangeToken;
   readonly copy: boolean;
 }
 
@@ -199,7 +199,7 @@ export class WorkerSession {
     batch: readonly RangeToken[],
   ): Promise<void> | undefined {
     const known = this.#knownFile(token);
-    const measured: Measured = { wallMs: 0, cpuMs: 0, eventCount: token.lastEvent - token.startEvent + 1, copy };
+    const measured: Measured = { wallMs: 0, cpuMs: 0, token, copy };
     this.#measured.set(token.rangeIndex, measured);
     const startedMs = performance.now();
     let position = token.startEvent;
@@ -209,6 +209,7 @@ export class WorkerSession {
       this.#sequencer.beginRange(token, known.file, copy);
       const bytes = this.#bytesOf(token, known, frames, batch);
       for (; position <= token.lastEvent; position += 1) {
+        if (isLeftOut(token, position)) continue;
         const pending = this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
         if (pending !== undefined) {
           return this.#finishRangeLater(pending, { known, token, position, bytes, startedMs, measured });
@@ -237,6 +238,7 @@ export class WorkerSession {
     try {
       await pending;
       for (position += 1; position <= token.lastEvent; position += 1) {
+        if (isLeftOut(token, position)) continue;
         await this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
       }
       this.#endRange(measured, startedMs);
@@ -309,8 +311,9 @@ export class WorkerSession {
       kind: 'failed',
       rangeIndex: token.rangeIndex,
       attemptNr: token.attemptNr,
-      eventCount: measured.eventCount,
+      eventCount: eventCountOf(token),
       failure,
+      failedEvents: token.failedEvents,
       failuresBefore: token.failures,
       wallMs: performance.now() - startedMs,
       copy: measured.copy,
@@ -322,16 +325,19 @@ export class WorkerSession {
   #collectComplete(): void {
     for (const range of this.#sequencer.takeComplete()) {
       const measured = this.#measured.get(range.rangeIndex);
+      assert(measured !== undefined, 'a range is measured until it is reported');
       this.#measured.delete(range.rangeIndex);
+      const { token } = measured;
       this.#reports.push({
         kind: 'finished',
         rangeIndex: range.rangeIndex,
         attemptNr: range.attemptNr,
-        eventCount: measured?.eventCount ?? 1,
+        eventCount: eventCountOf(token) - (token.failedEvents?.length ?? 0),
+        failedEvents: token.failedEvents,
         outputs: range.outputs,
-        wallMs: measured?.wallMs ?? 0,
-        cpuMs: measured?.cpuMs ?? 0,
-        copy: measured?.copy ?? false,
+        wallMs: measured.wallMs,
+        cpuMs: measured.cpuMs,
+        copy: measured.copy,
       });
     }
   }
@@ -471,6 +477,15 @@ function eventBytes(token: RangeToken, position: number, rangeBytes: Uint8Array)
   const index = 2 * (position - token.startEvent);
   const start = token.cuts[index] ?? 0;
   return rangeBytes.subarray(start, start + (token.cuts[index + 1] ?? 0));
+}
+
+function eventCountOf(token: RangeToken): number {
+  return token.lastEvent - token.startEvent + 1;
+}
+
+/** It has failed in this attempt, the last one, and is not to take the others of its range along. */
+function isLeftOut(token: RangeToken, position: number): boolean {
+  return token.failedEvents?.some((failed) => failed.position === position) ?? false;
 }
 
 function isThenable(value: unknown): value is PromiseLike<void> {

@@ -22,11 +22,22 @@ function token(rangeIndex: number, fileIndex = 0): RangeToken {
     lengthBytes: 1,
     cuts: null,
     frame: -1,
+    failedEvents: null,
   };
 }
 
 function finished(rangeIndex: number, wallMs = 0.01): RangeReport {
-  return { kind: 'finished', rangeIndex, attemptNr: 1, eventCount: 1, outputs: [], wallMs, cpuMs: 0, copy: false };
+  return {
+    kind: 'finished',
+    rangeIndex,
+    attemptNr: 1,
+    eventCount: 1,
+    failedEvents: null,
+    outputs: [],
+    wallMs,
+    cpuMs: 0,
+    copy: false,
+  };
 }
 
 /** A scripted worker: asks when told to, executes nothing. */
@@ -83,7 +94,7 @@ async function setUp(): Promise<{
       throw error;
     },
   };
-  const scatterer = new TokenScatterer(channel, listeners, silentLogger);
+  const scatterer = new TokenScatterer(channel, listeners, { failuresMax: 3, log: silentLogger });
   scatterer.addFile({
     fileIndex: 0,
     guid: 'G',
@@ -168,8 +179,12 @@ describe('the token scatterer', () => {
     await doomed.tokens();
     doomed.board.claim();
     doomed.board.begin(0, 1);
-    const returned = scatterer.lose('doomed', { cause: 'payload-exit', message: 'gone', logTail: [] }, () => []);
-    expect(returned).toBe(0);
+    const { returnedCount } = scatterer.lose(
+      'doomed',
+      { cause: 'payload-exit', message: 'gone', logTail: [] },
+      () => [],
+    );
+    expect(returnedCount).toBe(0);
     expect(reports).toMatchObject([{ kind: 'failed', rangeIndex: 0, failure: { cause: 'payload-exit', position: 1 } }]);
     const next = await other.tokens();
     expect(next.tokens[0]).toMatchObject({ rangeIndex: 1, attemptNr: 1 });

@@ -83,7 +83,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
       onHungry: () => undefined,
       onFatal: (error) => settle?.reject(error),
     },
-    silentLogger,
+    { failuresMax: 3, log: silentLogger },
   );
   const supervisor: Supervisor = new Supervisor(scatterer, pool, {
     timeout: options.timeout ?? { kind: 'off' },
@@ -176,6 +176,7 @@ function tokensOf(lines: readonly string[], perRange: number): RangeToken[] {
       lengthBytes: relative,
       cuts: events.length === 1 ? null : cuts,
       frame: -1,
+      failedEvents: null,
     });
     offsetBytes += relative;
   }

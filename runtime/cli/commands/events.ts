@@ -117,7 +117,7 @@ async function printLines(opened: OpenRun, query: Query, { results, notices }: S
 }
 
 function asObject({ taskID, file, range }: ListedRange): object {
-  const { failure } = range;
+  const { failure, failedEvents } = range;
   return {
     taskID,
     rangeIndex: range.rangeIndex,
@@ -133,6 +133,11 @@ function asObject({ taskID, file, range }: ListedRange): object {
     ...(failure === undefined
       ? {}
       : { cause: failure.cause, message: failure.message, failedAt: new Date(failure.recordedMs).toISOString() }),
+    ...(failedEvents === undefined
+      ? {}
+      : {
+          failedEvents: failedEvents.map(({ position, failure: { cause, message } }) => ({ position, cause, message })),
+        }),
   };
 }
 
@@ -145,7 +150,12 @@ async function printTables(opened: OpenRun, query: Query, { results }: Surroundi
     const eventCount = range.lastEvent - range.startEvent + 1;
     const place = `${file.lfn}:${range.startEvent}${eventCount === 1 ? '' : `-${range.lastEvent}`}`;
     const { failure } = range;
-    if (failure !== undefined) {
+    for (const { position, failure: own } of range.failedEvents ?? []) {
+      const example = `${file.lfn}:${position}`;
+      const known = causes.get(own.cause) ?? { events: 0, example, message: own.message };
+      causes.set(own.cause, { ...known, events: known.events + 1 });
+    }
+    if (failure !== undefined && range.failedEvents === undefined) {
       const known = causes.get(failure.cause) ?? { events: 0, example: place, message: failure.message };
       causes.set(failure.cause, { ...known, events: known.events + eventCount });
     }
