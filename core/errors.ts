@@ -121,6 +121,27 @@ export const ERROR_TABLE = {
     retry: 'backoff',
     summary: 'An input file exists but cannot be read.',
   },
+  INPUT_READER_MISSING: {
+    kind: 'input',
+    exitCode: 4,
+    httpStatus: 422,
+    retry: 'never',
+    summary: 'A ROOT file is given, but jsroot, the optional package that reads it, is not installed.',
+  },
+  INPUT_ROOT_FAILED: {
+    kind: 'input',
+    exitCode: 4,
+    httpStatus: 422,
+    retry: 'never',
+    summary: 'jsroot cannot read a ROOT file, tree or branch: it is damaged, or of a kind that jsroot does not know.',
+  },
+  INPUT_TREE_UNKNOWN: {
+    kind: 'input',
+    exitCode: 4,
+    httpStatus: 422,
+    retry: 'never',
+    summary: 'A ROOT file has no tree or branch of the name given, or several trees and none was named.',
+  },
   EVENT_NOT_FOUND: {
     kind: 'usage',
     exitCode: 2,

@@ -17,6 +17,21 @@ export interface RunSegment {
   readonly lengthBytes: number;
 }
 
+/** A tree of a ROOT file. */
+export interface RootTree {
+  /** with the folders it lies in: `analysis/events` */
+  readonly name: string;
+  readonly entryCount: number;
+}
+
+/** The trees of a ROOT file, and the one whose entries are its events. */
+export interface RootTrees {
+  /** name of the tree; null while none has been chosen: the file then counts no events */
+  readonly chosen: string | null;
+  /** in the order of the file */
+  readonly all: readonly RootTree[];
+}
+
 /** Identity of one input file. */
 export interface FileRecord {
   readonly guid: Guid;
@@ -30,6 +45,8 @@ export interface FileRecord {
   readonly sha256: string;
   readonly eventCount: number;
   readonly runSegments: readonly RunSegment[];
+  /** of a ROOT file; absent for all other formats */
+  readonly trees?: RootTrees;
 }
 
 /** The events of `count` consecutive positions from `firstPosition` on, as parallel arrays. */

@@ -27,6 +27,9 @@ export const EVENT_INDEX_CACHED_BLOCKS = 4096;
 /** Text the event generator gathers before it writes: few syscalls, little memory. */
 export const GENERATOR_CHUNK_BYTES = 256 * KiB;
 
+/** Levels of a value of a ROOT branch: vectors of objects of vectors; deeper ones point in a ring. */
+export const ENTRY_DEPTH_MAX = 64;
+
 // --- dispatcher
 /** Ranges handed out by one request; PanDA's clients were seen asking for 737 136. */
 export const RANGES_PER_REQUEST_MAX = 10_000;
@@ -288,6 +291,19 @@ export const SERVED_LOOKUPS_MAX = 100_000;
 export const SERVED_RANGES_BODY_BYTES_MAX = 4 * MiB;
 /** Inflated bytes per step of the inflater. */
 export const INFLATE_CHUNK_BYTES = 256 * KiB;
+
+/** Entries of a ROOT tree unpacked together, as bytes in memory: several small clusters, so that a call is worth it, */
+export const ROOT_GROUP_BYTES = 8 * MiB;
+/** and of a larger cluster this much at a time. */
+export const ROOT_GROUP_BYTES_MAX = 32 * MiB;
+/** Groups unpacked ahead of the events handed out, */
+export const ROOT_GROUPS_AHEAD = 1;
+/** and groups kept of those that were handed out in part: a file's own, and one for events done again. */
+export const ROOT_GROUPS_KEPT = 2;
+/** ROOT files kept open by the thread that reads them: their tree, list of baskets and class descriptions. */
+export const ROOT_FILES_OPEN_MAX = 8;
+/** The thread that reads ROOT files asks for bytes or answers within this time, or is held to hang. */
+export const ROOT_SILENCE_MS = 180_000;
 
 // --- command line
 /** Redraws of the progress line on a terminal are this far apart. */

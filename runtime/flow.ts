@@ -222,6 +222,7 @@ export class Flow {
         channelAddress: this.#addresses.address('extractor'),
         indexPath: folders.index,
         reader: { ...sources, prefetchBytesMax: options.prefetchBytesMax },
+        branches: options.branches,
         log: { file: join(folders.private, 'token-extractor.log'), level: options.logLevel },
       },
       {

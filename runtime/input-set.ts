@@ -48,7 +48,7 @@ export interface InputSetParts {
  * none is usable
  */
 export async function readInputs(
-  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath'> & SourceRunOptions,
+  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'tree'> & SourceRunOptions,
   parts: InputSetParts,
 ): Promise<InputSet> {
   const { stdin, currentFolder } = parts.surroundings;
@@ -63,6 +63,7 @@ export async function readInputs(
     indexPath: parts.folders.index,
     threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
     sources: await readSourceOptions(options, parts.surroundings.environment),
+    ...(options.tree === null ? {} : { tree: options.tree }),
   });
   const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
   const answers = await Promise.all(files.map((file) => indexPlace(pool, file, parts)));

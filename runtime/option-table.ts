@@ -25,6 +25,18 @@ export const OPTION_TABLE = {
     help: 'event file, glob, folder, URL, @list-file, or - for a list on stdin',
   },
   events: { flag: '--events', value: 'LIST', group: 'what', help: 'positions in each file, such as 1-100,205,300-' },
+  tree: {
+    flag: '--tree',
+    value: 'NAME',
+    group: 'what',
+    help: 'tree of ROOT files whose entries are the events, if there are several',
+  },
+  branches: {
+    flag: '--branches',
+    value: 'LIST',
+    group: 'what',
+    help: "branches of ROOT trees to read, such as 'nMuon,Muon_*'; '!NAME' leaves one out; by default all",
+  },
   payload: { flag: '-p, --payload', value: 'NAME', group: 'what', help: 'built-in payload, or path of a module' },
   options: {
     flag: '--option',
@@ -167,6 +179,12 @@ export const OPTION_TABLE = {
     value: 'FILE',
     group: 'sources',
     help: 'POOL file catalogue with the replicas of input files',
+  },
+  index: {
+    flag: '--index',
+    value: 'DIR',
+    group: 'sources',
+    help: 'event index shared between runs (see granule index); by default each run keeps its own',
   },
   cache: { flag: '--cache', value: 'DIR', group: 'sources', help: 'disk cache of remote data, shared between runs' },
   cacheSize: { flag: '--cache-size', value: 'SIZE', group: 'sources', default: '10G', help: 'bound of the cache' },

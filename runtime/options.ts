@@ -133,10 +133,20 @@ const selection = z.string().transform((text, context): EventSelection => {
 
 const text = z.string().min(1, 'is empty');
 
+/** Names separated by commas, or a list of them. */
+const nameList = z.union([text.transform((list) => list.split(',')), z.array(text)]).transform((names, context) => {
+  const trimmed = names.map((name) => name.trim());
+  if (trimmed.every((name) => name !== '' && name !== '!')) return trimmed;
+  context.addIssue('has an empty name in it');
+  return z.NEVER;
+});
+
 /** By key of {@link OPTION_TABLE}, which holds the descriptions. Optional ones without default resolve to null. */
 const RUN_OPTIONS_SHAPE = {
   input: z.union([text.transform((place) => [place]), z.array(text).min(1, 'names no input')]),
   events: z.union([z.number().transform(String).pipe(selection), selection]).optional(),
+  tree: text.optional(),
+  branches: nameList.default([]),
   payload: text,
   options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
   seed: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(1),
@@ -169,6 +179,7 @@ const RUN_OPTIONS_SHAPE = {
   walltime: duration.optional(),
   grace: duration.default(20_000),
   catalog: text.optional(),
+  index: text.optional(),
   cache: text.optional(),
   cacheSize: byteSize.default(CACHE_BYTES_DEFAULT),
   prefetch: byteSize.default(PREFETCH_BYTES_DEFAULT),
@@ -196,6 +207,10 @@ export interface ResolvedRunOptions {
   readonly inputs: readonly string[];
   /** positions chosen in every file; null for all */
   readonly events: EventSelection | null;
+  /** of ROOT files: the tree whose entries are the events; null for the only one */
+  readonly tree: string | null;
+  /** of ROOT trees: names and patterns of the branches to read; empty for all */
+  readonly branches: readonly string[];
   /** name of a built-in payload, or an absolute path */
   readonly payload: string;
   /** as given: the payload's own schema checks them */
@@ -231,6 +246,8 @@ export interface ResolvedRunOptions {
   readonly graceMs: number;
   /** absolute paths */
   readonly catalogPath: string | null;
+  /** event index shared between runs; null: the run keeps its own */
+  readonly indexFolder: string | null;
   readonly cacheFolder: string | null;
   readonly cacheBytesMax: number;
   readonly prefetchBytesMax: number;
@@ -251,7 +268,7 @@ export interface OptionLayer {
 }
 
 /** Keys whose values are paths, and so depend on where they were written. */
-const PATH_KEYS: readonly string[] = ['input', 'out', 'catalog', 'cache', 'tlsCa', 'payload'];
+const PATH_KEYS: readonly string[] = ['input', 'out', 'catalog', 'index', 'cache', 'tlsCa', 'payload'];
 
 /**
  * Later layers win key by key; `options` (of the payload) are joined name by name.
@@ -368,6 +385,8 @@ function resolved(options: z.output<typeof RUN_OPTIONS_SCHEMA>): ResolvedRunOpti
   return {
     inputs: options.input,
     events: options.events ?? null,
+    tree: options.tree ?? null,
+    branches: options.branches,
     payload: options.payload,
     payloadOptions: options.options,
     seed: options.seed,
@@ -395,6 +414,7 @@ function resolved(options: z.output<typeof RUN_OPTIONS_SCHEMA>): ResolvedRunOpti
     walltimeMs: options.walltime ?? null,
     graceMs: options.grace,
     catalogPath: options.catalog ?? null,
+    indexFolder: options.index ?? null,
     cacheFolder: options.cache ?? null,
     cacheBytesMax: options.cacheSize,
     prefetchBytesMax: options.prefetch,

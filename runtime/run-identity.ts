@@ -20,6 +20,10 @@ export interface RunIdentity {
   readonly outputs: OutputDeclarations;
   readonly seed: number;
   readonly selection: EventSelection | null;
+  /** of ROOT files; null for the only one */
+  readonly tree: string | null;
+  /** of ROOT trees; empty for all */
+  readonly branches: readonly string[];
   readonly eventsPerRange: number;
   readonly eventsPerOutput: number | null;
 }
@@ -79,9 +83,15 @@ function differences(before: RunIdentity, now: RunIdentity): Difference[] {
   compare('outputs of the payload', before.outputs, now.outputs);
   compare('seed', before.seed, now.seed);
   compare('selection of events', selected(before.selection), selected(now.selection));
+  compare('tree', before.tree ?? 'the only one', now.tree ?? 'the only one');
+  compare('branches', listOf(before.branches), listOf(now.branches));
   compare('events per range', before.eventsPerRange, now.eventsPerRange);
   compare('events per output', before.eventsPerOutput, now.eventsPerOutput);
   return found;
+}
+
+function listOf(branches: readonly string[]): string {
+  return branches.length === 0 ? 'all' : branches.join(',');
 }
 
 function refuse(found: readonly Difference[], outFolder: string): void {

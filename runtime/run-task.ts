@@ -43,6 +43,8 @@ export function identityOf(options: ResolvedRunOptions, payload: LoadedPayload):
     outputs: payload.outputs,
     seed: options.seed,
     selection: options.events,
+    tree: options.tree,
+    branches: options.branches,
     eventsPerRange: options.eventsPerRange,
     eventsPerOutput: options.eventsPerOutput,
   };

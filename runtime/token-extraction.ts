@@ -24,12 +24,21 @@ export interface EventBytesReader {
   /** What will not be read after all. */
   forget(requests: readonly ByteRequest[]): void;
   /** In the order asked; an error stands for bytes that cannot be had. The bytes belong to the caller. */
-  read(requests: readonly ByteRequest[], signal: AbortSignal): Promise<readonly (Uint8Array | GranuleError)[]>;
+  read(requests: readonly ByteRequest[], signal: AbortSignal): Promise<readonly RidingBytes[]>;
+}
+
+export type RidingBytes = Uint8Array | EventRun | GranuleError;
+
+/** Events whose lengths are known only now: entries of a ROOT tree. */
+export interface EventRun {
+  /** the events, one after the other */
+  readonly bytes: Uint8Array;
+  readonly lengths: readonly number[];
 }
 
 export interface ByteRequest {
   readonly fileIndex: number;
-  /** half-open range of inflated bytes */
+  /** half-open range of inflated bytes; of entries, counted from 0, in a ROOT file */
   readonly offsetBytes: number;
   readonly lengthBytes: number;
 }
@@ -131,6 +140,9 @@ export class TokenExtraction {
       } else if (bytes instanceof Uint8Array) {
         complete.push({ ...token, frame: frames.length });
         frames.push(bytes);
+      } else if ('lengths' in bytes) {
+        complete.push({ ...token, ...placesIn(bytes), frame: frames.length });
+        frames.push(bytes.bytes);
       } else {
         refused.push({ token, error: bytes });
       }
@@ -162,6 +174,7 @@ export class TokenExtraction {
     this.#reader.plan(requests);
     const read = await this.#reader.read(requests, signal);
     return read.map((bytes) => {
+      assert(!('lengths' in bytes), 'run information is a range of bytes');
       if (bytes instanceof Uint8Array) return bytes;
       throw bytes;
     });
@@ -172,7 +185,11 @@ export class TokenExtraction {
     const last = run[run.length - 1];
     assert(first !== undefined && last !== undefined, 'a run holds a range');
     const { record } = this.#known(first.fileIndex).file;
-    const span = this.#lookup.lookupSpan(record.guid, first.startEvent, last.lastEvent - first.startEvent + 1);
+    const count = last.lastEvent - first.startEvent + 1;
+    const span =
+      record.format === 'root'
+        ? spanOfEntries(record, first.startEvent, count)
+        : this.#lookup.lookupSpan(record.guid, first.startEvent, count);
     for (const range of run) {
       const begin = range.startEvent - first.startEvent;
       const end = range.lastEvent - first.startEvent;
@@ -199,6 +216,29 @@ export class TokenExtraction {
       throw new GranuleError('INTERNAL', `the token extractor was not told of file ${fileIndex}`);
     return known;
   }
+}
+
+/** Entries of a ROOT tree, as if each were one byte: what they come to is known when they are read. */
+function spanOfEntries(record: FileRecord, firstPosition: number, count: number): EventSpan {
+  const last = firstPosition + count - 1;
+  if (firstPosition < 1 || last > record.eventCount) {
+    throw new GranuleError('EVENT_NOT_FOUND', `${record.lfn} has no events ${firstPosition} to ${last}`, {
+      details: { guid: record.guid, position: last },
+    });
+  }
+  const offsets = Float64Array.from({ length: count }, (_, index) => firstPosition - 1 + index);
+  return { firstPosition, count, offsets, lengths: new Uint32Array(count).fill(1) };
+}
+
+/** Length and cuts of a token whose events have been read. */
+function placesIn({ bytes, lengths }: EventRun): Pick<RangeToken, 'lengthBytes' | 'cuts'> {
+  if (lengths.length === 1) return { lengthBytes: bytes.length, cuts: null };
+  let offset = 0;
+  const cuts = lengths.flatMap((length) => {
+    offset += length;
+    return [offset - length, length];
+  });
+  return { lengthBytes: bytes.length, cuts };
 }
 
 /** Offset (relative to the first event) and length of each event, alternating. */

@@ -10,8 +10,10 @@ import { EXTRACT_FRAMES_BYTES, EXTRACT_TOKENS } from '../core/limits.ts';
 import { createLoggerFactory } from '../core/log.ts';
 import type { FromExtractor, RangeToken, ToExtractor } from '../core/messages.ts';
 import { PeerChannel } from './channel.ts';
+import { EventBytes } from './event-bytes.ts';
 import { EventIndex } from './indexing/event-index.ts';
 import { EventDataReader } from './remote/event-data-reader.ts';
+import { RootEventReader } from './root/root-event-reader.ts';
 import { TokenExtraction } from './token-extraction.ts';
 import type { ExtractorData } from './token-extractor.ts';
 
@@ -81,7 +83,8 @@ function* groupsOf(tokens: readonly RangeToken[], firstCount: number): IterableI
 async function main(): Promise<void> {
   await using index = await EventIndex.open({ path: data.indexPath, readOnly: true });
   const log = createLoggerFactory(data.log).forComponent('prefetch');
-  await using reader = await EventDataReader.open(data.reader, log);
+  const ranges = await EventDataReader.open(data.reader, log);
+  await using reader = new EventBytes(ranges, new RootEventReader(data.reader, data.branches));
   await serve(new TokenExtraction(index, reader));
 }
 

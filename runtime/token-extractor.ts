@@ -16,6 +16,8 @@ export interface ExtractorData {
   /** the event index's store */
   readonly indexPath: string;
   readonly reader: EventDataReaderOptions;
+  /** branches of ROOT trees to read, see `root/branch-choice.ts`; empty for all */
+  readonly branches: readonly string[];
   readonly log: { readonly file: string; readonly level: LogLevel };
 }
 

@@ -37,6 +37,13 @@ export const EVENT_DATA_FILES: readonly EventDataFile[] = [
   file('lhe/powheg-Zj-100.lhe', 'lhe', 100),
 ];
 
+/** Files with one tree, and its entries. */
+export const ROOT_DATA_FILES: readonly (EventDataFile & { readonly tree: string })[] = [
+  { ...file('root/HZZ-2421.root', 'root', 2421), tree: 'events' },
+  { ...file('root/Zmumu-2304.root', 'root', 2304), tree: 'events' },
+  { ...file('root/nanoAOD-200.root', 'root', 200), tree: 'Events' },
+];
+
 /** A HepMC3 file cut within its only event. */
 export const BROKEN_FILE = join(folder, 'hepmc', 'broken.dat');
 

@@ -4,11 +4,13 @@ import { outputFormat } from '../formats/registry.ts';
 import type { PayloadEvent } from '../payload.ts';
 import { PayloadFailure } from '../payload-failure.ts';
 
-/** @throws PayloadFailure `input-error` for a ROOT event, which has no bytes of its own */
+/** @throws PayloadFailure `input-error` for an entry of a ROOT tree: ROOT files are only read */
 export function completeEventFile(event: PayloadEvent): Uint8Array {
   const { format, runHeader, bytes } = event;
   if (format === 'root') {
-    throw new PayloadFailure('events of ROOT files have no text to hand to another program', { cause: 'input-error' });
+    throw new PayloadFailure('{input} cannot be made of an entry of a ROOT tree; {event} is its branches as msgpack', {
+      cause: 'input-error',
+    });
   }
   const output = outputFormat(format);
   const before = output.begin({ stream: 'EVENT', runHeader, inputFormat: format });

@@ -12,17 +12,19 @@ import { lheInput } from './lhe.ts';
 import { hepmc2Output, hepmc3Output, lheOutput } from './listing-output.ts';
 import { ndjsonInput } from './ndjson.ts';
 import { ndjsonOutput } from './ndjson-output.ts';
+import { rootInput } from './root-event.ts';
 
 /** In the order in which they are tried: the loosest last. */
-const INPUT_FORMATS: readonly InputFormat[] = [gevInput, hepmc3Input, hepmc2Input, lheInput, ndjsonInput];
+const INPUT_FORMATS: readonly InputFormat[] = [gevInput, rootInput, hepmc3Input, hepmc2Input, lheInput, ndjsonInput];
 
 /** For messages: what {@link recogniseFormat} knows. */
-export const INPUT_FORMAT_TITLES = 'HepMC3 Asciiv3, HepMC2 IO_GenEvent, LHE, NDJSON and gev, each also gzipped';
+export const INPUT_FORMAT_TITLES =
+  'HepMC3 Asciiv3, HepMC2 IO_GenEvent, LHE, NDJSON and gev, each also gzipped; trees of ROOT files';
 
-/** The reader of a format. ROOT is not one of them: its events are rows, not byte ranges. */
+/** The reader of a format. */
 export function inputFormat(name: FormatName): InputFormat {
   const format = INPUT_FORMATS.find((candidate) => candidate.name === name);
-  assert(format !== undefined, `${name} is a format of byte ranges`);
+  assert(format !== undefined, `there is a reader of ${name}`);
   return format;
 }
 

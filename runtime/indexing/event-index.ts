@@ -84,10 +84,10 @@ export class EventIndex {
   /**
    * Where `count` consecutive events lie, from `firstPosition` (1-based) on.
    *
-   * @throws EVENT_NOT_FOUND when the file is not in the index or has fewer events
+   * @throws EVENT_NOT_FOUND when the file is not in the index, has fewer events, or is a ROOT file
    */
   lookupSpan(guid: Guid, firstPosition: number, count: number): EventSpan {
-    const file = this.#require(guid);
+    const file = this.#requireRanges(guid);
     this.#checkPosition(file, firstPosition);
     this.#checkPosition(file, firstPosition + count - 1);
     const offsets = new Float64Array(count);
@@ -111,7 +111,7 @@ export class EventIndex {
    * @throws EVENT_NOT_FOUND
    */
   lookupPositions(guid: Guid, positions: ArrayLike<number>): EventPlaces {
-    const file = this.#require(guid);
+    const file = this.#requireRanges(guid);
     const offsets = new Float64Array(positions.length);
     const lengths = new Uint32Array(positions.length);
     let blockIndex = -1;
@@ -188,6 +188,16 @@ export class EventIndex {
     throw new GranuleError('EVENT_NOT_FOUND', `the event index at ${this.path} does not know file ${guid}`, {
       details: { guid },
     });
+  }
+
+  #requireRanges(guid: Guid): KnownFile {
+    const file = this.#require(guid);
+    if (file.record.format !== 'root') return file;
+    throw new GranuleError(
+      'EVENT_NOT_FOUND',
+      `${file.record.lfn} (${guid}) is a ROOT file: its events are entries of a tree, not ranges of bytes`,
+      { details: { guid } },
+    );
   }
 
   #checkPosition({ record }: KnownFile, position: number): void {

@@ -9,10 +9,13 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
-import type { FileRecord } from '../../core/file-index.ts';
+import type { FileRecord, RootTree } from '../../core/file-index.ts';
 import { guidFromSha256 } from '../../core/ids.ts';
 import { INDEX_READ_BYTES } from '../../core/limits.ts';
+import { isRootFile } from '../../payloads/formats/root-event.ts';
+import { recordWithTrees } from '../root/tree-choice.ts';
 import { ContentIndexer, type IndexedEvents } from './content-indexer.ts';
+import { NumberTableBuilder } from './number-blocks.ts';
 
 export interface IndexedFile extends IndexedEvents {
   readonly record: FileRecord;
@@ -24,25 +27,36 @@ export interface FileStamp {
   readonly mtimeMs: number;
 }
 
+/**
+ * Lists the trees of a ROOT file, which are not found by reading it from one end to the other.
+ *
+ * @param record with content and name, but no events yet
+ */
+export type ListTrees = (record: FileRecord, places: readonly string[]) => Promise<readonly RootTree[]>;
+
 /** Called between reads; throws to give up. */
 export type CheckCancelled = () => void;
 
 /**
  * Indexes a local file.
  *
+ * @param listTrees without it, ROOT files are refused
  * @returns the index, and the stamp the file had while it was read
  * @throws INPUT_NOT_FOUND, INPUT_UNREADABLE, INPUT_EMPTY, INPUT_UNRECOGNISED, INPUT_MALFORMED, INPUT_TRUNCATED; and
- *   INPUT_CHANGED when somebody writes to the file meanwhile. All name the path.
+ *   INPUT_CHANGED when somebody writes to the file meanwhile. All name the path. For ROOT files also what `listTrees` throws.
  */
 export async function indexFile(
   path: string,
   checkCancelled: CheckCancelled = () => undefined,
+  listTrees: ListTrees = refuseRoot,
 ): Promise<{ readonly file: IndexedFile; readonly stamp: FileStamp }> {
   return await naming(path, async () => {
     const fd = openForReading(path);
     try {
       const stamp = stampOf(fstatSync(fd));
-      const file = await indexStream(chunksOf(fd, checkCancelled), basename(path));
+      const file = await indexStream(chunksOf(fd, checkCancelled), basename(path), (record) =>
+        listTrees(record, [path]),
+      );
       const after = stampOf(fstatSync(fd));
       if (after.sizeBytes !== stamp.sizeBytes || after.mtimeMs !== stamp.mtimeMs) {
         throw new GranuleError('INPUT_CHANGED', 'the file was written to while it was read', {
@@ -71,52 +85,85 @@ function stampOf(stats: Stats): FileStamp {
  *
  * @param chunks the file as it lies on disk or server: still compressed, if it is
  * @param lfn its base name
+ * @param listTrees without it, ROOT files are refused
  * @throws as {@link indexFile}, without the path
  */
 export async function indexStream(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   lfn: string,
+  listTrees: (record: FileRecord) => Promise<readonly RootTree[]> = refuseRoot,
 ): Promise<IndexedFile> {
   const source = new HashedSource(chunks);
+  if (isRootFile(await source.head())) return await indexRootFile(source, lfn, listTrees);
   const indexer = new ContentIndexer();
-  const compression = (await source.isGzip()) ? 'gzip' : 'none';
+  const compression = isGzip(await source.head()) ? 'gzip' : 'none';
   if (compression === 'gzip') await inflateInto(indexer, source);
   else for await (const chunk of source) indexer.push(chunk);
   const events = indexer.finish();
-  const digest = source.hash.digest();
-  const record: FileRecord = {
-    guid: guidFromSha256(digest),
-    lfn,
-    format: events.format,
-    compression,
-    sizeBytes: source.sizeBytes,
-    sha256: digest.toString('hex'),
-    eventCount: events.eventCount,
-    runSegments: events.runSegments,
-  };
-  return { ...events, record };
+  const { format, eventCount, runSegments } = events;
+  return { ...events, record: { ...source.identity(), lfn, format, compression, eventCount, runSegments } };
 }
 
-/** Counts and hashes chunks as they pass, with a look at the first two bytes. */
+/** Its events are entries of trees: there are no byte ranges to keep, and event numbers stand in branches. */
+async function indexRootFile(
+  source: HashedSource,
+  lfn: string,
+  listTrees: (record: FileRecord) => Promise<readonly RootTree[]>,
+): Promise<IndexedFile> {
+  await source.drain();
+  const facts = { format: 'root', compression: 'none', eventCount: 0, runSegments: [] } as const;
+  const bare: FileRecord = { ...source.identity(), lfn, ...facts };
+  const record = recordWithTrees(bare, await listTrees(bare));
+  const numbers = new NumberTableBuilder().finish();
+  return { record, format: 'root', eventCount: record.eventCount, runSegments: [], placeBlocks: [], numbers };
+}
+
+function refuseRoot(): never {
+  throw new GranuleError('INPUT_UNRECOGNISED', 'the file is a ROOT file, which cannot be read here');
+}
+
+/** By gzip's magic number (RFC 1952). */
+function isGzip(head: Uint8Array): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b;
+}
+
+/** The longest magic number looked for: ROOT's. */
+const MAGIC_BYTES = 4;
+
+/** Counts and hashes chunks as they pass, with a look at the first bytes. */
 class HashedSource {
-  readonly hash: Hash = createHash('sha256');
+  readonly #hash: Hash = createHash('sha256');
   sizeBytes = 0;
   readonly #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
   #head: Uint8Array = new Uint8Array(0);
+  #ended = false;
 
   constructor(chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
     this.#iterator = Symbol.asyncIterator in chunks ? chunks[Symbol.asyncIterator]() : chunks[Symbol.iterator]();
   }
 
-  /** Whether the bytes begin with gzip's magic number (RFC 1952). To be asked first, once. */
-  async isGzip(): Promise<boolean> {
-    while (this.#head.length < 2) {
+  /** The first bytes, at least {@link MAGIC_BYTES} of a file that has them. To be asked before iterating. */
+  async head(): Promise<Uint8Array> {
+    while (this.#head.length < MAGIC_BYTES && !this.#ended) {
       const { done, value } = await this.#iterator.next();
-      if (done) break;
-      // A chunk of one byte is copied: the source may use its buffer again.
-      this.#head = this.#head.length === 0 && value.length > 1 ? value : Buffer.concat([this.#head, value]);
+      if (done) this.#ended = true;
+      // A short chunk is copied: the source may use its buffer again.
+      else if (this.#head.length === 0 && value.length >= MAGIC_BYTES) this.#head = value;
+      else this.#head = Buffer.concat([this.#head, value]);
     }
-    return this.#head[0] === 0x1f && this.#head[1] === 0x8b;
+    return this.#head;
+  }
+
+  /** What is known of the file once all its bytes have passed. Asked once. */
+  identity(): Pick<FileRecord, 'guid' | 'sizeBytes' | 'sha256'> {
+    const digest = this.#hash.digest();
+    return { guid: guidFromSha256(digest), sizeBytes: this.sizeBytes, sha256: digest.toString('hex') };
+  }
+
+  /** Lets the rest of the file pass. */
+  async drain(): Promise<void> {
+    const chunks = this[Symbol.asyncIterator]();
+    while (!(await chunks.next()).done);
   }
 
   /** All chunks in order; each is valid until the next is asked for. */
@@ -135,7 +182,7 @@ class HashedSource {
   }
 
   #count(chunk: Uint8Array): void {
-    this.hash.update(chunk);
+    this.#hash.update(chunk);
     this.sizeBytes += chunk.length;
   }
 }
@@ -145,12 +192,19 @@ async function inflateInto(indexer: ContentIndexer, source: HashedSource): Promi
   const gunzip = createGunzip({ chunkSize: INDEX_READ_BYTES });
   // Copies: the source may read into the same buffer again while gunzip still has a chunk in its queue.
   const copies = Readable.from(copiesOf(source), { objectMode: false });
+  let refusal: unknown;
   try {
     await pipeline(copies, gunzip, async (inflated: AsyncIterable<Uint8Array>) => {
-      for await (const chunk of inflated) indexer.push(chunk);
+      try {
+        for await (const chunk of inflated) indexer.push(chunk);
+      } catch (error) {
+        // The pipeline itself may only say that it was aborted.
+        refusal = error;
+        throw error;
+      }
     });
   } catch (error) {
-    throw describeInflateError(error, source.sizeBytes);
+    throw describeInflateError(refusal ?? error, source.sizeBytes);
   }
 }
 

@@ -11,6 +11,7 @@ import { deserialiseError, GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
 import { threadEntryUrl } from '../../core/thread-entry.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
+import { chooseTree } from '../root/tree-choice.ts';
 import type {
   IndexAnswer,
   IndexingReply,
@@ -31,6 +32,8 @@ export interface IndexingPoolOptions {
   readonly threadsMax: number;
   /** how servers are asked; needed to index remote files */
   readonly sources?: SourceOptions;
+  /** of ROOT files: the tree whose entries are the events; the only one when absent */
+  readonly tree?: string;
 }
 
 type Answered = Extract<IndexingReply, { kind: 'indexed' | 'verified' }>;
@@ -66,15 +69,14 @@ export class IndexingPool {
    * resolves, the index is on disk.
    *
    * @param options.acceptChange a path whose content changed stands for the new content from now on
-   * @throws what `indexFile` throws, STORE_FAILED, and the signal's reason
+   * @throws what `indexFile` throws, INPUT_TREE_UNKNOWN, STORE_FAILED, and the signal's reason
    */
   async index(
     path: string,
     options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
   ): Promise<IndexAnswer> {
     const reply = await this.#ask({ kind: 'index', path, acceptChange: options.acceptChange ?? false }, options.signal);
-    assert(reply.kind === 'indexed', 'a request to index is answered as such');
-    return reply.answer;
+    return this.#withTree(reply);
   }
 
   /**
@@ -88,8 +90,7 @@ export class IndexingPool {
   ): Promise<IndexAnswer> {
     const acceptChange = options.acceptChange ?? false;
     const reply = await this.#ask({ kind: 'index-remote', file, acceptChange }, options.signal);
-    assert(reply.kind === 'indexed', 'a request to index is answered as such');
-    return reply.answer;
+    return this.#withTree(reply);
   }
 
   /** Reads a file again and compares it with what the index keeps for `guid`. */
@@ -110,6 +111,11 @@ export class IndexingPool {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #withTree(reply: Answered): IndexAnswer {
+    assert(reply.kind === 'indexed', 'a request to index is answered as such');
+    return { ...reply.answer, record: chooseTree(reply.answer.record, this.#options.tree ?? null) };
   }
 
   #ask(task: IndexingTask, signal: AbortSignal | undefined): Promise<Answered> {

@@ -8,12 +8,18 @@ import { systemClock } from '../../core/clock.ts';
 import { GranuleError, serialiseError } from '../../core/errors.ts';
 import { silentLogger } from '../../core/log.ts';
 import { indexRemote } from '../remote/index-remote.ts';
+import { REMOTE_DEFAULTS } from '../remote/remote-options.ts';
 import { SourceFactory } from '../remote/source-factory.ts';
+import { RootThread } from '../root/root-thread.ts';
 import { EventIndex } from './event-index.ts';
+import type { ListTrees } from './index-file.ts';
 import type { IndexingReply, IndexingRequest, IndexingThreadData, ToIndexingThread } from './indexing-messages.ts';
 import { indexPath, verifyPath } from './keep-index.ts';
 
 const { indexPath: storePath, sources } = workerData as IndexingThreadData;
+/** Starts a thread of its own with the first ROOT file. */
+const rootThread = new RootThread(sources ?? { remote: REMOTE_DEFAULTS, cache: undefined });
+const listTrees: ListTrees = (record, places) => rootThread.listTrees({ record, places });
 
 /** Made with the first remote file. */
 let factory: Promise<SourceFactory> | undefined;
@@ -32,14 +38,17 @@ async function answer(index: EventIndex, request: IndexingRequest, signal: Abort
   switch (task.kind) {
     case 'index': {
       const { path, acceptChange } = task;
-      return { kind: 'indexed', answer: await indexPath(index, path, { acceptChange, checkCancelled }) };
+      return { kind: 'indexed', answer: await indexPath(index, path, { acceptChange, checkCancelled, listTrees }) };
     }
     case 'index-remote': {
       const { file, acceptChange } = task;
-      return { kind: 'indexed', answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal }) };
+      return {
+        kind: 'indexed',
+        answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal, listTrees }),
+      };
     }
     case 'verify':
-      return { kind: 'verified', answer: await verifyPath(index, task.guid, task.path, checkCancelled) };
+      return { kind: 'verified', answer: await verifyPath(index, task.guid, task.path, { checkCancelled, listTrees }) };
     default:
       return assertNever(task, 'indexing task');
   }
@@ -51,6 +60,7 @@ async function main(): Promise<void> {
   const index = await EventIndex.open({ path: storePath, readOnly: false });
   let current = new AbortController();
   const end = async () => {
+    await rootThread.close();
     await index.close();
     if (factory !== undefined) await (await factory).close();
     port.close();

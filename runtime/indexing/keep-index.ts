@@ -2,7 +2,7 @@
 import { basename, resolve } from 'node:path';
 import type { Guid } from '../../core/ids.ts';
 import type { EventIndex } from './event-index.ts';
-import { type CheckCancelled, indexFile, stampOfPath } from './index-file.ts';
+import { type CheckCancelled, indexFile, type ListTrees, stampOfPath } from './index-file.ts';
 import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
 
 /** The answer for a path that has not changed since it was read; undefined when it has to be read. Quick: one `stat`. */
@@ -26,11 +26,11 @@ export function findUnchanged(index: EventIndex, path: string): IndexAnswer | un
 export async function indexPath(
   index: EventIndex,
   path: string,
-  options: { readonly acceptChange: boolean; readonly checkCancelled: CheckCancelled },
+  options: { readonly acceptChange: boolean; readonly checkCancelled: CheckCancelled; readonly listTrees?: ListTrees },
 ): Promise<IndexAnswer> {
   const unchanged = findUnchanged(index, path);
   if (unchanged !== undefined) return unchanged;
-  const { file, stamp } = await indexFile(path, options.checkCancelled);
+  const { file, stamp } = await indexFile(path, options.checkCancelled, options.listTrees);
   const absolutePath = resolve(path);
   const previousGuid = index.pathRow(absolutePath)?.guid ?? file.record.guid;
   const hasChanged = previousGuid !== file.record.guid;
@@ -47,16 +47,16 @@ export async function verifyPath(
   index: EventIndex,
   guid: Guid,
   path: string,
-  checkCancelled: CheckCancelled,
+  options: { readonly checkCancelled: CheckCancelled; readonly listTrees?: ListTrees },
 ): Promise<VerifyAnswer> {
   const kept = index.fileRecord(guid);
   if (kept === undefined) return { kind: 'unknown' };
-  const { file } = await indexFile(path, checkCancelled);
+  const { file } = await indexFile(path, options.checkCancelled, options.listTrees);
   if (file.record.guid !== guid) return { kind: 'other-content', found: file.record.guid };
   const isSame =
     kept.eventCount === file.record.eventCount &&
     kept.sha256 === file.record.sha256 &&
-    JSON.stringify(kept.runSegments) === JSON.stringify(file.record.runSegments) &&
+    JSON.stringify([kept.runSegments, kept.trees]) === JSON.stringify([file.record.runSegments, file.record.trees]) &&
     index.hasSameBlocks(guid, file);
   return { kind: isSame ? 'same' : 'other-index' };
 }

@@ -8,7 +8,7 @@ import { basename } from 'node:path';
 import { GranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { EventIndex } from '../indexing/event-index.ts';
-import { type FileStamp, type IndexedFile, indexStream } from '../indexing/index-file.ts';
+import { type FileStamp, type IndexedFile, indexStream, type ListTrees } from '../indexing/index-file.ts';
 import type { IndexAnswer, RemoteFile } from '../indexing/indexing-messages.ts';
 import type { ByteSource, SourceIdentity } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
@@ -19,6 +19,7 @@ import { parsePlace } from './place.ts';
 import type { SourceFactory } from './source-factory.ts';
 
 /**
+ * @param options.listTrees without it, ROOT files are refused
  * @param options.acceptChange as for local files: the first place stands for its new content from now on
  * @throws what reading and indexing throw, with the place in front; STORE_FAILED
  */
@@ -26,7 +27,7 @@ export async function indexRemote(
   index: EventIndex,
   factory: SourceFactory,
   file: RemoteFile,
-  options: { readonly acceptChange: boolean; readonly signal: AbortSignal },
+  options: { readonly acceptChange: boolean; readonly signal: AbortSignal; readonly listTrees?: ListTrees },
 ): Promise<IndexAnswer> {
   const [place] = file.places;
   const lfn = file.lfn ?? lfnOfPlace(place);
@@ -39,7 +40,9 @@ export async function indexRemote(
       const known = index.fileRecord(row.guid);
       if (known !== undefined) return { record: { ...known, lfn }, outcome: 'kept', previousGuid: null };
     }
-    const indexed = await readIndex(factory, { source, identity, lfn, place }, options.signal);
+    const { listTrees } = options;
+    const opened = { source, identity, lfn, place, ...(listTrees === undefined ? {} : { listTrees }) };
+    const indexed = await readIndex(factory, opened, options.signal);
     const previousGuid = row?.guid ?? indexed.record.guid;
     const hasChanged = previousGuid !== indexed.record.guid;
     const keepsPlace = stamp !== undefined && (!hasChanged || options.acceptChange);
@@ -73,19 +76,24 @@ interface OpenRemoteFile {
   readonly identity: SourceIdentity;
   readonly lfn: string;
   readonly place: string;
+  readonly listTrees?: ListTrees;
 }
 
 async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: AbortSignal): Promise<IndexedFile> {
   const [parsed] = parsePlace(file.place);
   if (parsed?.kind === 'event-server')
     return factory.persist(signal, () => fetchServedFile(factory.client, parsed, signal));
-  const { identity, lfn } = file;
-  const key = factory.cache === undefined ? undefined : addressKey(file.place, identity.validator, identity.sizeBytes);
+  const { identity, lfn, place, listTrees } = file;
+  const key = factory.cache === undefined ? undefined : addressKey(place, identity.validator, identity.sizeBytes);
   let source = file.source;
   if (factory.cache !== undefined && key !== undefined) {
     source = new CachedSource(source, factory.cache.file(key), identity);
   }
-  const indexed = await indexStream(checkStream(source.stream(0, signal), identity.checksums, file.place), lfn);
+  const indexed = await indexStream(
+    checkStream(source.stream(0, signal), identity.checksums, place),
+    lfn,
+    listTrees === undefined ? undefined : (record) => listTrees(record, [place]),
+  );
   checkContent(indexed.record, file);
   if (key !== undefined) await factory.cache?.adopt(key, contentKey(indexed.record.sha256));
   return indexed;

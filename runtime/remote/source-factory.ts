@@ -57,7 +57,10 @@ export class SourceFactory {
   }
 
   /** The bytes event ranges count: those of the file, inflated if it is compressed. */
-  events(record: FileRecord, places: readonly string[]): ByteSource {
+  events(
+    record: Pick<FileRecord, 'lfn' | 'sizeBytes' | 'sha256' | 'compression'>,
+    places: readonly string[],
+  ): ByteSource {
     const sha256 = { algorithm: 'sha-256', hex: record.sha256 } as const;
     let source = this.replicas(record.lfn, places, { sizeBytes: record.sizeBytes, checksums: [sha256] });
     if (this.cache !== undefined && places.some((place) => parsePlace(place).some(({ kind }) => kind !== 'local'))) {

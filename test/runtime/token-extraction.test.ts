@@ -122,4 +122,29 @@ describe('token extraction', () => {
     expect(batch.tokens.map((token) => token.frame)).toEqual([0, 1]);
     expect(batch.frames.map((frame) => frame.length)).toEqual([20, 40]);
   });
+
+  it('counts entries of a ROOT tree, and learns their lengths with their bytes', async () => {
+    const reader: EventBytesReader = {
+      addFile: () => undefined,
+      plan: () => undefined,
+      forget: () => undefined,
+      read: (requests) =>
+        Promise.resolve(
+          requests.map(({ offsetBytes, lengthBytes }) => {
+            const lengths = Array.from({ length: lengthBytes }, (_, index) => offsetBytes + index + 1);
+            return { bytes: new Uint8Array(lengths.reduce((sum, length) => sum + length, 0)), lengths };
+          }),
+        ),
+    };
+    const extraction = new TokenExtraction({ lookupSpan: () => expect.unreachable() }, reader);
+    const rootRecord: FileRecord = { ...record('none'), format: 'root', runSegments: [] };
+    extraction.addFile({ kind: 'extract-file', fileIndex: 0, record: rootRecord, places: ['/data/events.root'] });
+    const { tokens, frames } = await extraction.load(extraction.locate([range(0, 4), range(0, 5, 7)]), never);
+    expect(tokens).toMatchObject([
+      { offsetBytes: 3, lengthBytes: 4, cuts: null, frame: 0 },
+      { offsetBytes: 4, lengthBytes: 18, cuts: [0, 5, 5, 6, 11, 7], frame: 1 },
+    ]);
+    expect(frames.map(({ length }) => length)).toEqual([4, 18]);
+    expect(() => extraction.locate([range(0, 9, 10)])).toThrow(expect.objectContaining({ code: 'EVENT_NOT_FOUND' }));
+  });
 });
