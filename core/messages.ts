@@ -55,6 +55,8 @@ export interface RangeToken {
   readonly frame: number;
   /** events to be left out: they failed in this attempt, which is the last one permitted; null for none */
   readonly failedEvents: readonly FailedEvent[] | null;
+  /** in flight when the whole program died, several times: to be executed in a child process */
+  readonly suspect: boolean;
 }
 
 /** What a worker must know of a file before its first token. */

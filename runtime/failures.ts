@@ -75,6 +75,20 @@ export function failureOfProcess(
   return { cause: 'worker-died', message: "the worker's process could not be started", logTail: [] };
 }
 
+/**
+ * A range that was in execution at several deaths of the whole program has run in a process of its own: what ended that
+ * process had ended the program before.
+ */
+export function failureOfSuspect(failure: Failure): Failure {
+  if (failure.cause !== 'signal' && failure.cause !== 'out-of-memory' && failure.cause !== 'worker-died')
+    return failure;
+  return {
+    ...failure,
+    cause: 'killed-program',
+    message: `the event kills the program that runs it: ${failure.message}`,
+  };
+}
+
 function isTimedOut(thrown: unknown): boolean {
   if (typeof thrown !== 'object' || thrown === null) return false;
   if ('timedOut' in thrown && thrown.timedOut === true) return true;

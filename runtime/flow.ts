@@ -16,7 +16,7 @@ import type { LoggerFactory } from '../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { LocalAddresses, ServerChannel } from './channel.ts';
-import { failureOf } from './failures.ts';
+import { failureOf, failureOfSuspect } from './failures.ts';
 import { MergeService } from './merge/merge-service.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
@@ -46,6 +46,8 @@ export interface FlowInput {
   readonly shared: unknown;
   /** its threads have been starting since the command began */
   readonly pool: WorkerPool;
+  /** the program died before this start: what is in execution must be known should it die again */
+  readonly recordExecutions: boolean;
   readonly events: NodeEvents;
   readonly meter: RunMeter;
   readonly loggers: LoggerFactory;
@@ -86,6 +88,7 @@ export class Flow {
     flow.#channel = await ServerChannel.bind<FromWorker, ToWorker>(flow.#addresses.address('workers'));
     flow.#scatterer = flow.#buildScatterer();
     flow.#supervisor = new Supervisor(flow.#scatterer, input.pool, input.options);
+    if (input.recordExecutions) input.pool.recordExecutions();
     flow.#startWorkers(job);
     flow.#extractor = await flow.#startExtractor();
     flow.#pilot = flow.#buildPilot(job);
@@ -228,6 +231,7 @@ export class Flow {
       {
         onTokens: (files, tokens, frames) => {
           for (const file of files) this.#scatterer.addFile(file);
+          if (tokens.some((token) => token.suspect)) this.#input.pool.startApart();
           this.#scatterer.add(tokens, frames);
           this.#pilot.poke();
         },
@@ -321,9 +325,10 @@ export class Flow {
         processingTag: payload.version === undefined ? payload.name : `${payload.name}-${payload.version}`,
       },
       {
-        onSession: (peer, workerIndex, board) => {
+        onSession: (peer, { workerIndex, board, apart }) => {
           board.setTimeoutMs(this.#supervisor.timeoutMs);
-          this.#scatterer.expect(peer, workerIndex, board);
+          const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';
+          this.#scatterer.expect(peer, workerIndex, board, takes);
         },
         onDeath: (peer, workerIndex, failure) => this.#noteDeath(job, { peer, workerIndex, failure }),
         onFatal: this.#input.onFatal,
@@ -338,11 +343,12 @@ export class Flow {
     const { taskID } = task;
     const { jobID } = job;
     const folder = join(folders.workers, `worker_${workerIndex}`);
-    const logTail = ({ fileIndex, startEvent, attemptNr }: RangeToken): readonly string[] => {
+    const failureOfRange = ({ fileIndex, startEvent, attemptNr, suspect }: RangeToken): Failure => {
       const id = formatEventRangeID({ taskID, jobID, fileID: fileIndex + 1, startEvent, attemptNr });
-      return logTailOf(join(folder, WORKER_LOG_NAME), id);
+      const logTail = logTailOf(join(folder, WORKER_LOG_NAME), id);
+      return { ...(suspect ? failureOfSuspect(failure) : failure), logTail };
     };
-    const { culprit, returnedCount } = this.#scatterer.lose(peer, failure, logTail);
+    const { culprit, returnedCount } = this.#scatterer.lose(peer, failureOfRange);
     const streams = Object.keys(payload.outputs);
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
     events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });

@@ -219,6 +219,7 @@ class Run {
       payload,
       shared,
       pool,
+      recordExecutions: dispatcher.recovery.afterDeath,
       events: this.events,
       meter: this.#meter,
       loggers: this.#loggers,

@@ -11,6 +11,7 @@ import type { TaskSummary } from '../dispatcher/task-summary.ts';
 import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import { adoptOutputs } from './adoption.ts';
+import { takeBoardFiles } from './board-file.ts';
 import type { UsableInput } from './input-set.ts';
 import { checkOutputFormats, type MergeStream, type OutputNaming, streamFormat } from './merge/output-names.ts';
 import type { ResolvedRunOptions } from './options.ts';
@@ -97,6 +98,7 @@ export async function recoverTask(
   folders: RunFolders,
   options: ResolvedRunOptions,
 ): Promise<Recovered> {
+  const inExecution = takeBoardFiles(folders.workers);
   if (!dispatcher.recovery.afterDeath) return { returnedCount: 0, adoptedCount: 0 };
   const ranges = [...dispatcher.adoptable(task.taskID)];
   const { adopted } = await adoptOutputs({
@@ -121,7 +123,7 @@ export async function recoverTask(
       adopted.map((range) => ({ kind: 'finished', ...range, wallMs: 0, cpuMs: 0 })),
     );
   }
-  await dispatcher.releaseDead(task.taskID);
+  await dispatcher.releaseDead(task.taskID, inExecution);
   return { returnedCount: ranges.length - adopted.length, adoptedCount: adopted.length };
 }
 

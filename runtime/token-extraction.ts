@@ -206,6 +206,7 @@ export class TokenExtraction {
         cuts: begin === end ? null : cutsOf(span, begin, end),
         frame: -1,
         failedEvents: null,
+        suspect: range.suspect === true,
       });
     }
   }

@@ -25,10 +25,14 @@ export interface HeldToken {
   readonly copy: boolean;
 }
 
+/** What a worker is given: a suspect runs in a process, anything else in either. */
+export type WorkerTakes = 'all' | 'all-but-suspects' | 'suspects';
+
 interface WorkerState {
   readonly workerIndex: number;
   readonly peer: string;
   readonly board: SupervisedBoard;
+  readonly takes: WorkerTakes;
   readonly knownFiles: Set<number>;
   /** the batch it has, in order; some of it may be executed already */
   batch: HeldToken[];
@@ -62,6 +66,8 @@ export class TokenScatterer {
   /** tokens nobody holds, in hand-out order from `#queueStart` on */
   #queue: HeldToken[] = [];
   #queueStart = 0;
+  /** suspects nobody holds */
+  #suspects: HeldToken[] = [];
   #queuedBytes = 0;
   #ending = false;
   #executedMeanMs = 0;
@@ -88,12 +94,13 @@ export class TokenScatterer {
   }
 
   /** Expects a session that will speak as `peer`. */
-  expect(peer: string, workerIndex: number, board: SupervisedBoard): void {
+  expect(peer: string, workerIndex: number, board: SupervisedBoard, takes: WorkerTakes): void {
     assert(!this.#workers.has(peer), 'each session has a peer of its own');
     this.#workers.set(peer, {
       workerIndex,
       peer,
       board,
+      takes,
       knownFiles: new Set(),
       batch: [],
       held: new Map(),
@@ -110,7 +117,7 @@ export class TokenScatterer {
   add(tokens: readonly RangeToken[], frames: readonly Uint8Array[]): void {
     for (const token of tokens) {
       const bytes = token.frame >= 0 ? frames[token.frame] : undefined;
-      this.#queue.push({ token, bytes, copy: false });
+      (token.suspect ? this.#suspects : this.#queue).push({ token, bytes, copy: false });
       this.#queuedBytes += bytes?.length ?? 0;
     }
     for (const worker of this.#workers.values()) worker.flushed = false;
@@ -119,7 +126,7 @@ export class TokenScatterer {
 
   /** Tokens nobody holds yet. */
   get queuedCount(): number {
-    return this.#queue.length - this.#queueStart;
+    return this.#queue.length - this.#queueStart + this.#suspects.length;
   }
 
   /** Bytes that ride with queued tokens. */
@@ -142,7 +149,7 @@ export class TokenScatterer {
 
   get waitingCount(): number {
     let count = 0;
-    for (const worker of this.#workers.values()) if (worker.waiting) count += 1;
+    for (const worker of this.#workers.values()) if (worker.waiting && worker.takes !== 'suspects') count += 1;
     return count;
   }
 
@@ -153,9 +160,10 @@ export class TokenScatterer {
 
   /** Takes every token back that no worker has begun: for a drain. */
   takeBackAll(): RangeToken[] {
-    const taken = this.#queue.slice(this.#queueStart).map((held) => held.token);
+    const taken = [...this.#queue.slice(this.#queueStart), ...this.#suspects].map((held) => held.token);
     this.#queue = [];
     this.#queueStart = 0;
+    this.#suspects = [];
     this.#queuedBytes = 0;
     for (const worker of this.#workers.values()) {
       for (const held of this.#takeBack(worker, CREDIT_MAX)) taken.push(held.token);
@@ -197,7 +205,7 @@ export class TokenScatterer {
   /** Gives a waiting worker a copy of a range that another one executes. False when none waits. */
   speculate(held: HeldToken): boolean {
     for (const worker of this.#workers.values()) {
-      if (!worker.waiting) continue;
+      if (!worker.waiting || worker.takes === 'suspects') continue;
       this.#give(worker, [{ ...held, copy: true }]);
       return true;
     }
@@ -207,13 +215,12 @@ export class TokenScatterer {
   /**
    * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back.
    *
-   * @param logTailOf the last log lines of the event that was in execution
+   * @param failureOf what the death means for the range that was in execution
    * @returns what it executed, and how many tokens went back to the queue
    */
   lose(
     peer: string,
-    failure: Failure,
-    logTailOf: (token: RangeToken) => readonly string[],
+    failureOf: (token: RangeToken) => Failure,
   ): { readonly culprit: HeldToken | undefined; readonly returnedCount: number } {
     const worker = this.#workers.get(peer);
     if (worker === undefined) return { culprit: undefined, returnedCount: 0 };
@@ -229,7 +236,7 @@ export class TokenScatterer {
         rangeIndex: token.rangeIndex,
         attemptNr: token.attemptNr,
         eventCount: eventCountOf(token),
-        failure: { ...failure, logTail: logTailOf(token), position: execution.position },
+        failure: { ...failureOf(token), position: execution.position },
         failedEvents: token.failedEvents,
         failuresBefore: token.failures,
         wallMs: 0,
@@ -325,7 +332,8 @@ export class TokenScatterer {
 
   /** To the front of the queue. */
   #putBack(back: readonly HeldToken[]): void {
-    this.#queue = [...back, ...this.#queue.slice(this.#queueStart)];
+    this.#suspects.unshift(...back.filter((held) => held.token.suspect));
+    this.#queue = [...back.filter((held) => !held.token.suspect), ...this.#queue.slice(this.#queueStart)];
     this.#queueStart = 0;
     for (const held of back) this.#queuedBytes += held.bytes?.length ?? 0;
     this.#serveWaiting();
@@ -336,7 +344,7 @@ export class TokenScatterer {
   }
 
   #serve(worker: WorkerState): void {
-    const tokens = this.queuedCount > 0 ? this.#takeFromQueue(this.#batchSize(worker)) : this.#steal(worker);
+    const tokens = this.#takeFor(worker);
     if (tokens.length > 0) {
       this.#give(worker, tokens);
       if (this.queuedCount < this.#workers.size) this.#listeners.onHungry();
@@ -354,6 +362,18 @@ export class TokenScatterer {
       worker.waiting = false;
       this.#send(worker, { kind: 'flush' }, []);
     }
+  }
+
+  #takeFor(worker: WorkerState): HeldToken[] {
+    if (worker.takes !== 'all-but-suspects') {
+      const suspect = this.#suspects.shift();
+      if (suspect !== undefined) {
+        this.#queuedBytes -= suspect.bytes?.length ?? 0;
+        return [suspect];
+      }
+      if (worker.takes === 'suspects') return [];
+    }
+    return this.#queue.length > this.#queueStart ? this.#takeFromQueue(this.#batchSize(worker)) : this.#steal(worker);
   }
 
   /** About {@link BATCH_WORK_MS} of work, never more than a fair share of what is queued. */

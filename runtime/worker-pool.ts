@@ -31,8 +31,11 @@ export interface WorkerPoolOptions {
 }
 
 export interface WorkerPoolListeners {
-  /** A session is about to start and will speak as `peer`. */
-  onSession(peer: string, workerIndex: number, board: SupervisedBoard): void;
+  /** A session is about to start and will speak as `peer`. `apart`: it is for suspects only. */
+  onSession(
+    peer: string,
+    session: { readonly workerIndex: number; readonly board: SupervisedBoard; readonly apart: boolean },
+  ): void;
   /** A session ended without being told to. */
   onDeath(peer: string, workerIndex: number, failure: Failure): void;
   /** Sessions cannot even begin: the run is over. */
@@ -41,6 +44,7 @@ export interface WorkerPoolListeners {
 
 interface Worker {
   readonly workerIndex: number;
+  readonly host: SessionHost;
   session: number;
   peer: string;
   abort: AbortController;
@@ -53,7 +57,9 @@ interface Worker {
 }
 
 export class WorkerPool {
-  readonly #host: SessionHost;
+  readonly #host: ThreadHost | ChildHost;
+  /** for a worker apart from the others, in a process, where they are in threads */
+  #hostApart: ChildHost | undefined;
   readonly #options: WorkerPoolOptions;
   #listeners: WorkerPoolListeners | undefined;
   readonly #log: Logger;
@@ -72,20 +78,35 @@ export class WorkerPool {
   start(template: SessionTemplate, listeners: WorkerPoolListeners): void {
     this.#template = template;
     this.#listeners = listeners;
-    for (let workerIndex = 0; workerIndex < this.#options.workerCount; workerIndex += 1) {
-      const worker: Worker = {
-        workerIndex,
-        session: 0,
-        peer: '',
-        abort: new AbortController(),
-        board: undefined,
-        terminatedBy: undefined,
-        state: 'starting',
-        done: Promise.resolve(),
-      };
-      this.#workers.push(worker);
-      worker.done = this.#begin(worker);
-    }
+    for (let workerIndex = 0; workerIndex < this.#options.workerCount; workerIndex += 1) this.#add(this.#host);
+  }
+
+  /** Begins a worker in a process for what must not run in this one, unless all of them do. Twice is harmless. */
+  startApart(): void {
+    if (this.#host instanceof ChildHost || this.#hostApart !== undefined || this.#closing) return;
+    this.#hostApart = new ChildHost({ ...this.#options, workerCount: 0 });
+    this.#add(this.#hostApart);
+  }
+
+  /** From now on workers write what they execute to files, for whoever looks after a death of the whole program. */
+  recordExecutions(): void {
+    if (this.#host instanceof ThreadHost) this.#host.record();
+  }
+
+  #add(host: SessionHost): void {
+    const worker: Worker = {
+      workerIndex: this.#workers.length,
+      host,
+      session: 0,
+      peer: '',
+      abort: new AbortController(),
+      board: undefined,
+      terminatedBy: undefined,
+      state: 'starting',
+      done: Promise.resolve(),
+    };
+    this.#workers.push(worker);
+    worker.done = this.#begin(worker);
   }
 
   /** The session of this worker has initialized its payload. */
@@ -149,6 +170,7 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.#closing = true;
     await this.#host.close();
+    await this.#hostApart?.close();
   }
 
   #beginAgain(workerIndex: number): void {
@@ -175,11 +197,11 @@ export class WorkerPool {
     const { peer, workerIndex } = worker;
     const folder = join(this.#options.workersFolder, `worker_${workerIndex}`);
     mkdirSync(folder, { recursive: true });
-    const board = this.#host.createBoard(workerIndex);
+    const board = worker.host.createBoard(workerIndex);
     worker.board = board;
-    this.#listeners?.onSession(peer, workerIndex, board);
+    this.#listeners?.onSession(peer, { workerIndex, board, apart: worker.host === this.#hostApart });
     const data: SessionData = { ...template, workerIndex, peer, folder, board: board.place };
-    return this.#host
+    return worker.host
       .run(data, board, worker.abort.signal)
       .catch((error: unknown) => this.#noteDeath(worker, peer, error))
       .finally(() => board.close());

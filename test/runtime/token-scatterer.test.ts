@@ -23,6 +23,7 @@ function token(rangeIndex: number, fileIndex = 0): RangeToken {
     cuts: null,
     frame: -1,
     failedEvents: null,
+    suspect: false,
   };
 }
 
@@ -46,7 +47,7 @@ class TestWorker {
   readonly #channel: PeerChannel<ToWorker, FromWorker>;
 
   constructor(scatterer: TokenScatterer, address: string, name: string, index: number) {
-    scatterer.expect(name, index, this.board);
+    scatterer.expect(name, index, this.board, 'all');
     this.#channel = PeerChannel.connectClient(address, name);
     cleanups.push(() => this.#channel.close());
   }
@@ -179,11 +180,7 @@ describe('the token scatterer', () => {
     await doomed.tokens();
     doomed.board.claim();
     doomed.board.begin(0, 1);
-    const { returnedCount } = scatterer.lose(
-      'doomed',
-      { cause: 'payload-exit', message: 'gone', logTail: [] },
-      () => [],
-    );
+    const { returnedCount } = scatterer.lose('doomed', () => ({ cause: 'payload-exit', message: 'gone', logTail: [] }));
     expect(returnedCount).toBe(0);
     expect(reports).toMatchObject([{ kind: 'failed', rangeIndex: 0, failure: { cause: 'payload-exit', position: 1 } }]);
     const next = await other.tokens();

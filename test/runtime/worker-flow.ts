@@ -118,13 +118,13 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
       processingTag: 'test',
     },
     {
-      onSession: (peer, workerIndex, board) => {
+      onSession: (peer, { workerIndex, board }) => {
         board.setTimeoutMs(supervisor.timeoutMs);
-        scatterer.expect(peer, workerIndex, board);
+        scatterer.expect(peer, workerIndex, board, 'all');
       },
       onDeath: (peer, _, failure) => {
         deaths.push(failure.cause);
-        scatterer.lose(peer, failure, () => []);
+        scatterer.lose(peer, () => failure);
       },
       onFatal: (error) => settle?.reject(error),
     },
@@ -177,6 +177,7 @@ function tokensOf(lines: readonly string[], perRange: number): RangeToken[] {
       cuts: events.length === 1 ? null : cuts,
       frame: -1,
       failedEvents: null,
+      suspect: false,
     });
     offsetBytes += relative;
   }
