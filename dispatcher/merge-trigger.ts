@@ -112,17 +112,17 @@ export class MergeTrigger implements MergeWatch {
     if (commit.completed !== undefined && commit.throughRange !== endRange - 1) {
       throw invalid(`output ${commit.outputIndex} ends at range ${endRange - 1}, not at ${commit.throughRange}`);
     }
-    this.#checkMerged(output, offered, commit.throughRange);
-    if (offered.amended === undefined) {
+    this.#checkMerged(offered, commit.throughRange);
+    if (!offered.amends) {
       for (let rangeIndex = output.cursor; rangeIndex <= commit.throughRange; rangeIndex += 1) {
-        if (!offered.missing.has(rangeIndex)) this.#mergeRange(rangeIndex);
+        if (offered.finished.has(rangeIndex)) this.#mergeRange(rangeIndex);
         else if (!isMissing(this.#table.wordAt(rangeIndex))) output.reopened.add(rangeIndex);
       }
       output.cursor = Math.max(output.cursor, commit.throughRange + 1);
       output.scannedTo = Math.max(output.scannedTo, output.cursor);
       output.gaps = [...output.gaps, ...commit.gaps];
     } else {
-      for (const rangeIndex of offered.amended) {
+      for (const rangeIndex of offered.finished) {
         this.#mergeRange(rangeIndex);
         output.reopened.delete(rangeIndex);
       }
@@ -201,8 +201,7 @@ export class MergeTrigger implements MergeWatch {
 
   /** The range is in a stretch that is being merged: its outcome is settled by that. */
   isOffered(rangeIndex: number): boolean {
-    const offered = this.#outputs.get(this.#table.plan.outputOf(rangeIndex))?.offered;
-    return offered !== undefined && rangeIndex <= offered.throughRange && !offered.missing.has(rangeIndex);
+    return this.#outputs.get(this.#table.plan.outputOf(rangeIndex))?.offered?.finished.has(rangeIndex) ?? false;
   }
 
   #offerable(outputIndex: number): void {
@@ -235,13 +234,8 @@ export class MergeTrigger implements MergeWatch {
       return undefined;
     }
     const items: MergeItem[] = [];
-    const missing = new Set<number>();
-    for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) {
-      const item = this.#item(rangeIndex);
-      if (item.kind === 'missing') missing.add(rangeIndex);
-      items.push(item);
-    }
-    output.offered = { throughRange: end - 1, missing, amended: undefined };
+    for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) items.push(this.#item(rangeIndex));
+    output.offered = { throughRange: end - 1, finished: finishedOf(items), amends: false };
     return this.#job(output, items, last);
   }
 
@@ -261,13 +255,9 @@ export class MergeTrigger implements MergeWatch {
       return undefined;
     }
     const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
-    output.offered = { throughRange: endRange - 1, missing: new Set(), amended: made };
-    const job = this.#job(
-      output,
-      made.map((rangeIndex) => this.#item(rangeIndex)),
-      true,
-    );
-    return { ...job, amend: { files: output.files ?? [], gaps: output.gaps } };
+    const items = made.map((rangeIndex) => this.#item(rangeIndex));
+    output.offered = { throughRange: endRange - 1, finished: finishedOf(items), amends: true };
+    return { ...this.#job(output, items, true), amend: { files: output.files ?? [], gaps: output.gaps } };
   }
 
   #job(output: OutputState, items: readonly MergeItem[], last: boolean): MergeJob {
@@ -291,17 +281,10 @@ export class MergeTrigger implements MergeWatch {
   }
 
   /** Before anything is changed: all or nothing. */
-  #checkMerged(output: OutputState, offered: OfferedStretch, throughRange: number): void {
-    const check = (rangeIndex: number): void => {
-      if (!isFinished(this.#table.wordAt(rangeIndex))) {
-        throw invalid(`range ${rangeIndex} is not finished any more and cannot have been merged`);
-      }
-    };
-    if (offered.amended !== undefined) offered.amended.forEach(check);
-    else {
-      for (let rangeIndex = output.cursor; rangeIndex <= throughRange; rangeIndex += 1) {
-        if (!offered.missing.has(rangeIndex)) check(rangeIndex);
-      }
+  #checkMerged({ finished }: OfferedStretch, throughRange: number): void {
+    for (const rangeIndex of finished) {
+      if (rangeIndex > throughRange || isFinished(this.#table.wordAt(rangeIndex))) continue;
+      throw invalid(`range ${rangeIndex} is not finished any more and cannot have been merged`);
     }
   }
 
@@ -324,6 +307,10 @@ export class MergeTrigger implements MergeWatch {
     }
     return givenUp;
   }
+}
+
+function finishedOf(items: readonly MergeItem[]): ReadonlySet<number> {
+  return new Set(items.flatMap((item) => (item.kind === 'finished' ? [item.rangeIndex] : [])));
 }
 
 function invalid(message: string): GranuleError {

@@ -26,10 +26,10 @@ export interface OutputState {
 
 export interface OfferedStretch {
   readonly throughRange: number;
-  /** ranges that were missing in it */
-  readonly missing: ReadonlySet<number>;
-  /** ranges that are put in a complete file */
-  readonly amended: readonly number[] | undefined;
+  /** those that were finished; the others up to `throughRange` were missing */
+  readonly finished: ReadonlySet<number>;
+  /** they are put in a complete file */
+  readonly amends: boolean;
 }
 
 interface StoredOutput {

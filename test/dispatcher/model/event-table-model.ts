@@ -24,6 +24,8 @@ export interface ModelOutput {
   complete: boolean;
   failed: boolean;
   mergeFailures: number;
+  /** finished ranges of a merge that was begun and has not come to its end */
+  offered: readonly number[];
 }
 
 export interface ModelConsumer {
@@ -92,7 +94,7 @@ export class EventTableModel {
   }
 
   #addOutput(first: number, end: number): void {
-    this.outputs.push({ first, end, cursor: first, complete: false, failed: false, mergeFailures: 0 });
+    this.outputs.push({ first, end, cursor: first, complete: false, failed: false, mergeFailures: 0, offered: [] });
   }
 
   /** What `take` must answer: indices in order. Changes the state accordingly. */
@@ -207,8 +209,9 @@ export class EventTableModel {
     this.forgetStarted();
   }
 
-  /** `running` is known in memory only. */
+  /** What is known in memory only: `running`, and merges under way. */
   forgetStarted(): void {
+    for (const output of this.outputs) output.offered = [];
     for (const range of this.ranges) if (range.state === 'running') range.state = 'sent';
   }
 
@@ -216,6 +219,8 @@ export class EventTableModel {
   giveUp(index: number): boolean {
     const range = this.#range(index);
     if (range.state === 'finished') {
+      // What is being merged is past discarding.
+      if (this.outputOf(index).offered.includes(index)) return false;
       range.state = 'discarded';
       range.files = 0;
       return true;
@@ -280,12 +285,14 @@ export class EventTableModel {
       range.files = 0;
     }
     output.mergeFailures = 0;
+    output.offered = [];
     output.cursor = Math.max(output.cursor, (indices.at(-1) ?? output.cursor - 1) + 1);
     if (complete) output.complete = true;
   }
 
   mergeFailed(output: ModelOutput, damaged: readonly number[]): void {
     output.mergeFailures += 1;
+    output.offered = [];
     const givenUp = output.mergeFailures >= MERGE_FAILURES_MAX;
     for (const index of damaged) {
       const range = this.#range(index);
@@ -310,6 +317,7 @@ export class EventTableModel {
       if (this.#range(index).state === 'merged') this.#reopen(index, 'corrupted');
     }
     output.cursor = output.first;
+    output.offered = [];
     output.complete = false;
     output.failed = false;
   }

@@ -127,7 +127,7 @@ describe('the event table', () => {
   it(`does what its model does, over ${RUNS} random lives`, { timeout: 60_000 + RUNS * 60 }, async () => {
     process.stdout.write(`event table against its model: seed ${SEED}\n`);
     await fc.assert(
-      fc.asyncProperty(options, fc.commands(commands, { maxCommands: 40, size: 'max' }), async (chosen, series) => {
+      fc.asyncProperty(options, fc.commands(commands, { maxCommands: 60, size: 'max' }), async (chosen, series) => {
         const { model, real } = await begin(chosen);
         check(model, real);
         await fc.asyncModelRun(() => ({ model, real }), series);
