@@ -46,7 +46,7 @@ export class ChunkCache implements WriteSource {
 
   /** Indices of the chunks that were stored with work left, without loading any. */
   *stored(kind: 'working' | 'settled'): Iterable<number> {
-    for (const { key } of this.#store.entries([kind, this.#taskID])) yield Number((key as readonly unknown[])[2]);
+    for (const key of this.#store.keys([kind, this.#taskID])) yield Number((key as readonly unknown[])[2]);
   }
 
   /** Indices of all chunks that were ever touched, in order. Complete only after what has changed is durable. */

@@ -45,6 +45,10 @@ export class LmdbTableStore implements TableStore {
     for (const { key, value } of range) yield { key: key as StoreKey, value: value as Uint8Array };
   }
 
+  *keys(prefix: readonly (string | number)[]): Iterable<StoreKey> {
+    yield* this.#database.getKeys({ start: [...prefix], end: [...prefix, KEY_END], snapshot: false });
+  }
+
   async commit(writes: readonly StoreWrite[]): Promise<void> {
     this.#checkSpace(writes);
     try {

@@ -17,6 +17,10 @@ export class MemoryTableStore implements TableStore {
     for (const entry of matching) if (from === undefined || compareKeys(entry.key, from) >= 0) yield entry;
   }
 
+  *keys(prefix: readonly (string | number)[]): Iterable<StoreKey> {
+    for (const { key } of this.entries(prefix)) yield key;
+  }
+
   async commit(writes: readonly StoreWrite[]): Promise<void> {
     for (const { key, value } of writes) this.#set(key, value);
   }

@@ -27,7 +27,6 @@ export class MergeDesk implements MergeApi {
 
   async failMerge(request: Parameters<MergeApi['failMerge']>[0]): Promise<void> {
     const task = this.#outputOf(request);
-    for (const { rangeIndex } of request.damaged) task.epochs.forget(rangeIndex);
     for (const { rangeIndex, message } of task.merge.failed(request.outputIndex, request.damaged)) {
       const failure = { cause: 'merge-failed', message, logTail: [] } as const;
       task.failures.add(rangeIndex, task.attemptOf(rangeIndex), failure, this.#core.clock.nowMs());
@@ -40,7 +39,7 @@ export class MergeDesk implements MergeApi {
     const task = this.#outputOf(request);
     const { taskID, outputIndex, message } = request;
     this.#core.logger.warn({ taskID, outputIndex, reason: message }, 'output is made again');
-    for (const rangeIndex of task.merge.reset(outputIndex)) task.epochs.forget(rangeIndex);
+    task.merge.reset(outputIndex);
     this.#core.bell.ring(taskID, 'work');
     await this.#core.commit.durable();
   }

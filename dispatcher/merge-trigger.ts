@@ -13,7 +13,7 @@ import { MERGE_FAILURES_MAX, TAIL_RANGES_MAX } from '../core/limits.ts';
 import type { OutputBook } from './output-book.ts';
 import type { OutputLog } from './output-log.ts';
 import type { OfferedStretch, OutputState } from './output-state.ts';
-import type { MergeWatch, RangeTable } from './range-table.ts';
+import type { RangeTable } from './range-table.ts';
 import { isFinished, isMissing, isOpen, isTerminal } from './range-word.ts';
 import { RANGE_ACTIONS } from './transitions.ts';
 
@@ -34,7 +34,7 @@ export interface MergeCommit {
   readonly completed?: readonly MergedFile[];
 }
 
-export class MergeTrigger implements MergeWatch {
+export class MergeTrigger {
   readonly #table: RangeTable;
   readonly #outputLog: OutputLog;
   readonly #outputs: OutputBook;
@@ -55,7 +55,6 @@ export class MergeTrigger implements MergeWatch {
     this.#outputLog = options.outputLog;
     this.#outputs = options.outputs;
     this.#onCandidate = options.onCandidate;
-    this.#table.watchMerge(this);
   }
 
   load(): void {
@@ -115,7 +114,7 @@ export class MergeTrigger implements MergeWatch {
     this.#checkMerged(offered, commit.throughRange);
     if (!offered.amends) {
       for (let rangeIndex = output.cursor; rangeIndex <= commit.throughRange; rangeIndex += 1) {
-        if (offered.finished.has(rangeIndex)) this.#mergeRange(rangeIndex);
+        if (offered.finished.has(rangeIndex)) this.#table.apply(rangeIndex, RANGE_ACTIONS.merge);
         else if (!isMissing(this.#table.wordAt(rangeIndex))) output.reopened.add(rangeIndex);
       }
       output.cursor = Math.max(output.cursor, commit.throughRange + 1);
@@ -123,7 +122,7 @@ export class MergeTrigger implements MergeWatch {
       output.gaps = [...output.gaps, ...commit.gaps];
     } else {
       for (const rangeIndex of offered.finished) {
-        this.#mergeRange(rangeIndex);
+        this.#table.apply(rangeIndex, RANGE_ACTIONS.merge);
         output.reopened.delete(rangeIndex);
       }
       output.gaps = commit.gaps;
@@ -151,20 +150,17 @@ export class MergeTrigger implements MergeWatch {
     const givenUp = output.mergeFailures >= MERGE_FAILURES_MAX;
     this.#outputs.changed(output);
     this.#offerable(outputIndex);
-    const changed = damaged.filter(({ rangeIndex }) => {
-      const word = this.#table.apply(rangeIndex, givenUp ? RANGE_ACTIONS.abandon : RANGE_ACTIONS.damage);
-      if (word >= 0) this.#outputLog.drop(rangeIndex);
-      return word >= 0;
-    });
+    const action = givenUp ? RANGE_ACTIONS.abandon : RANGE_ACTIONS.damage;
+    const changed = damaged.filter(({ rangeIndex }) => this.#table.apply(rangeIndex, action) >= 0);
     this.#table.totals.damaged += changed.length;
     if (!givenUp) return [];
     return damaged.length > 0 ? changed : this.#giveUp(output);
   }
 
-  /** What was merged of an output is gone: all of it is to be made again. Returns the ranges that it concerns. */
-  reset(outputIndex: number): readonly number[] {
+  /** What was merged of an output is gone: all of it is to be made again. */
+  reset(outputIndex: number): void {
     const output = this.#outputs.find(outputIndex);
-    if (output === undefined) return [];
+    if (output === undefined) return;
     const { firstRange } = this.#table.plan.outputSpan(outputIndex);
     const mergedEnd = output.cursor;
     output.cursor = firstRange;
@@ -175,13 +171,11 @@ export class MergeTrigger implements MergeWatch {
     output.files = undefined;
     output.failure = undefined;
     output.offered = undefined;
-    const lost: number[] = [];
     for (let rangeIndex = firstRange; rangeIndex < mergedEnd; rangeIndex += 1) {
-      if (this.#table.apply(rangeIndex, RANGE_ACTIONS.unmerge) >= 0) lost.push(rangeIndex);
+      this.#table.apply(rangeIndex, RANGE_ACTIONS.unmerge);
     }
     this.#offerable(outputIndex);
     this.#outputs.changed(output);
-    return lost;
   }
 
   *unfinished(): IterableIterator<MergeJob> {
@@ -288,11 +282,6 @@ export class MergeTrigger implements MergeWatch {
     }
   }
 
-  #mergeRange(rangeIndex: number): void {
-    this.#table.apply(rangeIndex, RANGE_ACTIONS.merge);
-    this.#outputLog.drop(rangeIndex);
-  }
-
   #giveUp(output: OutputState): readonly { readonly rangeIndex: number; readonly message: string }[] {
     output.failure = 'the merge failed again and again';
     const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
@@ -301,7 +290,6 @@ export class MergeTrigger implements MergeWatch {
       const word = this.#table.wordAt(rangeIndex);
       if (isFinished(word)) {
         this.#table.apply(rangeIndex, RANGE_ACTIONS.abandon);
-        this.#outputLog.drop(rangeIndex);
         givenUp.push({ rangeIndex, message: output.failure });
       } else if (isOpen(word) || !isTerminal(word)) this.#table.apply(rangeIndex, RANGE_ACTIONS.cancel);
     }

@@ -35,10 +35,12 @@ export class PayloadEpochs {
   }
 
   /** @param committed ranges committed so far, ascending */
-  close(payload: string, committed: Iterable<number>): void {
+  async close(payload: string, committed: AsyncIterable<number>): Promise<void> {
     const earlier = this.#epochs.map((epoch) => membership(epoch.ranges));
     const builder = new IntervalBuilder();
-    for (const rangeIndex of committed) if (!earlier.some((isIn) => isIn(rangeIndex))) builder.add(rangeIndex);
+    for await (const rangeIndex of committed) {
+      if (!earlier.some((isIn) => isIn(rangeIndex))) builder.add(rangeIndex);
+    }
     this.#epochs.push({ payload, ranges: builder.build() });
     this.#write(this.#epochs.length - 1);
   }

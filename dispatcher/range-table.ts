@@ -11,7 +11,16 @@ import { type HeldJob, noteDropped, noteTaken } from './consumers.ts';
 import { lengthCode } from './execution-length.ts';
 import type { GroupCommit, WriteSource } from './group-commit.ts';
 import type { RangePlan } from './range-plan.ts';
-import { isHeld, isOpen, isTerminal, type RangeWord, SUBMITTED, stateOf } from './range-word.ts';
+import {
+  isCommitted,
+  isFinished,
+  isHeld,
+  isOpen,
+  isTerminal,
+  type RangeWord,
+  SUBMITTED,
+  stateOf,
+} from './range-word.ts';
 import { packRecord } from './record-codec.ts';
 import { ReturnedChunks } from './returned-chunks.ts';
 import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
@@ -20,10 +29,16 @@ import { type ChargeLimits, RANGE_ACTIONS, type RangeActionNumber, transition } 
 
 const { ready, running } = RANGE_STATES;
 
-/** Told of every range that gets in or out of the way of the merge. */
-export interface MergeWatch {
+/** Told what a change of a range means to the other parts of its task. */
+export interface RangeWatch {
+  /** it is out of the way of the merge */
   becameTerminal(rangeIndex: number): void;
+  /** it stands in the way of the merge */
   becameOpen(rangeIndex: number): void;
+  /** its output records are not needed any more: merged, damaged or given up */
+  leftFinished(rangeIndex: number): void;
+  /** what was committed of it does not count any more */
+  becameVoid(rangeIndex: number): void;
 }
 
 export class RangeTable implements WriteSource {
@@ -43,7 +58,7 @@ export class RangeTable implements WriteSource {
   readonly #limits: ChargeLimits;
   readonly #commit: GroupCommit;
   readonly #jobOf: (jobID: number) => HeldJob | undefined;
-  #watch: MergeWatch | undefined;
+  #watch: RangeWatch | undefined;
 
   constructor(options: {
     readonly taskID: number;
@@ -75,7 +90,8 @@ export class RangeTable implements WriteSource {
     this.failuresWithLog = progress.failuresWithLog;
   }
 
-  watchMerge(watch: MergeWatch): void {
+  /** One watch, which is all the others. */
+  watch(watch: RangeWatch): void {
     this.#watch = watch;
   }
 
@@ -226,6 +242,8 @@ export class RangeTable implements WriteSource {
       if (terminal) this.#watch?.becameTerminal(rangeIndex);
       else this.#watch?.becameOpen(rangeIndex);
     }
+    if (isFinished(before)) this.#watch?.leftFinished(rangeIndex);
+    if (isCommitted(before) && !isCommitted(after)) this.#watch?.becameVoid(rangeIndex);
     // Known in memory only.
     if (to === running) return;
     this.chunks.changed(chunk);
@@ -244,7 +262,6 @@ export class RangeTable implements WriteSource {
   #dropFrom(chunk: Chunk, offset: number): void {
     const job = this.#jobOf(chunk.ownerAt(offset));
     if (job !== undefined) noteDropped(job, chunk.index);
-    chunk.setOwner(offset, 0);
   }
 }
 

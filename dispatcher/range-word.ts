@@ -69,6 +69,11 @@ export function isMissing(word: RangeWord): boolean {
   return state === RANGE_STATES.fatal || state === RANGE_STATES.cancelled || state === RANGE_STATES.discarded;
 }
 
+/** Made, and not to be made again. */
+export function isCommitted(word: RangeWord): boolean {
+  return isFinished(word) || (word & 15) === RANGE_STATES.merged;
+}
+
 /** Its outputs are recorded and not merged yet. */
 export function isFinished(word: RangeWord): boolean {
   const state = word & 15;

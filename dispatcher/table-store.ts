@@ -23,6 +23,8 @@ export interface TableStore {
   get(key: StoreKey): Uint8Array | undefined;
   /** Entries whose keys begin with `prefix`, in key order, from `from` on; values are the caller's own. */
   entries(prefix: readonly (string | number)[], from?: StoreKey): Iterable<StoreEntry>;
+  /** The keys of these entries, without reading any value. */
+  keys(prefix: readonly (string | number)[]): Iterable<StoreKey>;
   /** All or nothing, in the order given; resolves when it is on disk. Rejects with the reason, nothing written. */
   commit(writes: readonly StoreWrite[]): Promise<void>;
   /** Replaces the value of `key` if `accept` agrees with the present one; atomic across processes. */

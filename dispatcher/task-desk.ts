@@ -12,8 +12,8 @@ import type { FailureCause, RangeState } from '../core/states.ts';
 import type { DispatcherCore } from './dispatcher-core.ts';
 import { readFailures } from './failure-log.ts';
 import { FAILURES_MAX, isFinished, isTerminal, LOSSES_MAX, stateNameOf } from './range-word.ts';
-import { packRecord } from './record-codec.ts';
-import { type StoreKey, TASK_KEY_KINDS } from './table-store.ts';
+import { packRecord, unpackRecord } from './record-codec.ts';
+import { type StoreEntry, type StoreKey, TASK_KEY_KINDS } from './table-store.ts';
 import type { Task } from './task.ts';
 import type { HandOutOrder, TaskRecord } from './task-record.ts';
 import { RANGE_ACTIONS } from './transitions.ts';
@@ -163,11 +163,7 @@ export class TaskDesk {
     const present = task.record.payloads.at(-1);
     if (present === payload || present === undefined) return;
     await this.#core.commit.durable();
-    const committed: number[] = [];
-    for await (const rangeIndex of this.#select(task, { states: ['finished', 'done', 'merged'] })) {
-      committed.push(rangeIndex);
-    }
-    task.epochs.close(present, committed);
+    await task.epochs.close(present, this.#select(task, { states: ['finished', 'done', 'merged'] }));
     task.change({ payloads: [...task.record.payloads, payload] });
     await this.#core.commit.durable();
   }
@@ -187,18 +183,15 @@ export class TaskDesk {
   /** Removes every entry of a task, its record last. */
   async eraseTask(taskID: number): Promise<void> {
     const { store, commit } = this.#core;
-    const removed = async (keys: Iterable<StoreKey>): Promise<void> => {
-      let count = 0;
-      for (const key of keys) {
+    const remove = async (keys: readonly StoreKey[]): Promise<void> => {
+      for (const [place, key] of keys.entries()) {
         commit.write(key, undefined);
-        count += 1;
-        if (count % KEYS_PER_SLICE === 0) await commit.durable();
+        if (place % KEYS_PER_SLICE === KEYS_PER_SLICE - 1) await commit.durable();
       }
       await commit.durable();
     };
-    for (const kind of TASK_KEY_KINDS) {
-      await removed([...store.entries([kind, taskID])].map(({ key }) => key));
-    }
+    await remove([...store.entries(['job'])].filter(({ value }) => unpackRecord<number>(value) === taskID).map(keyOf));
+    for (const kind of TASK_KEY_KINDS) await remove([...store.keys([kind, taskID])]);
   }
 
   /** Ranges that meet the conditions, ascending; other work gets its turn in between. */
@@ -229,6 +222,10 @@ export class TaskDesk {
   }
 }
 
+function keyOf({ key }: StoreEntry): StoreKey {
+  return key;
+}
+
 function giveUp(task: Task, rangeIndex: number): boolean {
   const word = task.table.wordAt(rangeIndex);
   if (isFinished(word)) return discardRange(task, rangeIndex);
@@ -239,10 +236,7 @@ function giveUp(task: Task, rangeIndex: number): boolean {
 
 /** What is just being merged is past discarding. */
 function discardRange(task: Task, rangeIndex: number): boolean {
-  if (task.merge.isOffered(rangeIndex)) return false;
-  if (task.table.apply(rangeIndex, RANGE_ACTIONS.discard) < 0) return false;
-  task.outputLog.drop(rangeIndex);
-  return true;
+  return !task.merge.isOffered(rangeIndex) && task.table.apply(rangeIndex, RANGE_ACTIONS.discard) >= 0;
 }
 
 function checkRange(task: Task, rangeIndex: number): number {

@@ -72,6 +72,12 @@ export class Task {
     this.deaths = new ProgramDeaths(record.taskID, store, commit);
     this.epochs = new PayloadEpochs(record.taskID, store, commit);
     for (const suspect of this.deaths.suspects()) this.table.suspects.add(suspect);
+    this.table.watch({
+      becameTerminal: (rangeIndex) => this.merge.becameTerminal(rangeIndex),
+      becameOpen: (rangeIndex) => this.merge.becameOpen(rangeIndex),
+      leftFinished: (rangeIndex) => this.outputLog.drop(rangeIndex),
+      becameVoid: (rangeIndex) => this.epochs.forget(rangeIndex),
+    });
   }
 
   get taskID(): number {

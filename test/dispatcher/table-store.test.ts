@@ -50,6 +50,7 @@ describe.each(STORES)('a table store in %s', (_, makeStore) => {
       ['b', 2, 0],
       ['b', 10, 0],
     ]);
+    expect([...store.keys(['b', 1])]).toEqual(seen(['b', 1]));
     expect(seen(['b', 1], ['b', 1, 10])).toEqual([['b', 1, 10]]);
     expect(seen(['c'])).toEqual([]);
     expect(text(store.get(['a', 2]))).toBe('["a",2]');

@@ -24,6 +24,7 @@ class CutStore implements TableStore {
   }
   get: TableStore['get'] = (key) => this.#store.get(key);
   entries: TableStore['entries'] = (prefix, from) => this.#store.entries(prefix, from);
+  keys: TableStore['keys'] = (prefix) => this.#store.keys(prefix);
   compareAndSet: TableStore['compareAndSet'] = (key, accept, value) =>
     this.isCut ? false : this.#store.compareAndSet(key, accept, value);
   liveBytes(): number {
