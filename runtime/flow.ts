@@ -125,6 +125,11 @@ export class Flow {
     return this.#supervisor.percentileMs(percentile);
   }
 
+  /** Second copies of long events that were started. */
+  get copyCount(): number {
+    return this.#supervisor.copyCount;
+  }
+
   /** Completes outputs whose ranges are all terminal. */
   async finishMerging(): Promise<void> {
     await this.#merge.flush();

@@ -302,6 +302,7 @@ class Run {
         command: this.#surroundings.command,
         meter: this.#meter,
         recoveredEvents: parts.recoveredEvents,
+        copyCount: this.#flow?.copyCount ?? 0,
         ending: this.#ending(counts, parts.inputs.refused.length),
         reason: this.#reason,
         wallMs: Date.now() - this.#surroundings.startedAtMs,

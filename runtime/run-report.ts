@@ -40,6 +40,8 @@ export interface ReportFacts {
   readonly partial: readonly PartialOutput[];
   readonly command: readonly string[];
   readonly meter: RunMeter;
+  /** speculative copies started */
+  readonly copyCount: number;
   /** events found finished when this start began */
   readonly recoveredEvents: number;
   readonly ending: RunEnding;
@@ -121,6 +123,7 @@ function summarise(reader: TableReader, facts: ReportFacts, outputs: readonly Ma
     })),
     failures: groupFailures(reader, task),
     refusedInputs,
+    speculation: { copies: facts.copyCount, discarded: meter.refusedResults },
     workers: options.workerCount,
     wallMs: facts.wallMs,
     executeMs: meter.executeMs,

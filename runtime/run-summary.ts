@@ -63,6 +63,8 @@ export interface RunSummary {
     readonly message: string;
     readonly remedy?: string;
   }[];
+  /** long events at the end that were started a second time, and results that came when another was there already */
+  readonly speculation: { readonly copies: number; readonly discarded: number };
   readonly workers: number;
   /** this start, from command to end */
   readonly wallMs: number;

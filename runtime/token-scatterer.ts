@@ -231,7 +231,7 @@ export class TokenScatterer {
     const returnedCount = this.#requeue(worker);
     if (culprit !== undefined && execution !== undefined) {
       const { token, copy } = culprit;
-      const report = this.#isolateFailure(culprit, {
+      const report = this.#judgeFailure(culprit, {
         kind: 'failed',
         rangeIndex: token.rangeIndex,
         attemptNr: token.attemptNr,
@@ -291,7 +291,7 @@ export class TokenScatterer {
       worker.held.delete(report.rangeIndex);
       totalMs += report.wallMs;
       if (report.kind !== 'failed' || held === undefined) continue;
-      const instead = this.#isolateFailure(held, report);
+      const instead = this.#judgeFailure(held, report);
       if (instead !== report) toReport = toReport.flatMap((other) => (other !== report ? other : (instead ?? [])));
     }
     // A running mean that forgets: lengths may drift along a file.
@@ -299,6 +299,13 @@ export class TokenScatterer {
     this.#executedMeanMs += weight * (totalMs / reports.length - this.#executedMeanMs);
     this.#executedCount += reports.length;
     if (toReport.length > 0) this.#listeners.onReports(toReport);
+  }
+
+  /** @returns the report to make of a failure; undefined when the range is not lost by it */
+  #judgeFailure(held: HeldToken, report: Extract<RangeReport, { kind: 'failed' }>): RangeReport | undefined {
+    // Of two copies the one that finishes counts, be it the later one.
+    const hasOtherCopy = [...this.#workers.values()].some((worker) => worker.held.has(report.rangeIndex));
+    return hasOtherCopy ? undefined : this.#isolateFailure(held, report);
   }
 
   /**
@@ -316,7 +323,7 @@ export class TokenScatterer {
       (left, right) => left.position - right.position,
     );
     if (failedEvents.length === eventCountOf(token)) return { ...report, failedEvents };
-    if (!held.copy) this.#putBack([{ ...held, token: { ...token, failedEvents } }]);
+    this.#putBack([{ ...held, token: { ...token, failedEvents }, copy: false }]);
     return undefined;
   }
 

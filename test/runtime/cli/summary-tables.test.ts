@@ -15,6 +15,7 @@ const SUMMARY: RunSummary = {
   outputs: [{ stream: 'DIGEST', path: 'a.DIGEST.ndjson', events: 39_998, sizeBytes: 2_097_152, sha256: 'ab' }],
   failures: [{ cause: 'payload-error', events: 2, example: 'a.lhe:88', message: 'no lepton' }],
   refusedInputs: [{ place: 'b.lhe', code: 'INPUT_TRUNCATED', message: 'b.lhe: ends in event 7' }],
+  speculation: { copies: 0, discarded: 0 },
   workers: 2,
   wallMs: 18_200,
   executeMs: 35_000,
@@ -64,6 +65,7 @@ describe('the summary of a run', () => {
       failures: [],
       refusedInputs: [],
       events: { total: 1, finished: 1, failed: 0, retried: 0, recovered: 0, left: 0 },
+      speculation: { copies: 0, discarded: 0 },
       workers: 1,
     };
     expect(reason).toBeDefined();
