@@ -172,6 +172,11 @@ export class HttpClient {
       const dispatcher = new EnvHttpProxyAgent({
         connections: this.#options.connectionsPerHost,
         connect: { timeout: this.#options.connectMs, ...tls },
+        // Of a proxy: what it is spoken to with, and, through its tunnel, the server.
+        proxyTls: tls,
+        requestTls: tls,
+        // Plain http is asked for by its whole address: proxies commonly tunnel to port 443 only.
+        proxyTunnel: false,
         headersTimeout: this.#options.silenceMs,
         bodyTimeout: this.#options.silenceMs,
         httpProxy: this.#options.httpProxy,
