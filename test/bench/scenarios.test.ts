@@ -82,3 +82,14 @@ describe('wan', () => {
     RUNS_TIMEOUT_MS,
   );
 });
+
+describe('http', () => {
+  it('asks the event server, and nginx where there is one, for ranges of all sizes', async () => {
+    const { values } = await tiny('http', { megabytes: '8', file: '6', connections: '2' });
+    expect(values['MBPerSecond']).toEqual({
+      '50kB': expect.any(Number),
+      '1MB': expect.any(Number),
+      '4MB': expect.any(Number),
+    });
+  });
+});
