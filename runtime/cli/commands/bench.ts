@@ -18,7 +18,8 @@ function define(command: Command): void {
     .argument('[NAME...]', 'a scenario, "all", or "compare" with two result files; without it they are listed')
     .option('--quick', 'the same with less statistics: under 30 s a scenario on two cores')
     .option('--repeats <N>', 'how often each variant is measured (default: 5, with --quick 3)')
-    .option('--option <NAME=VALUE>', 'an option of the scenario; repeatable', gather, [])
+    .option('--option <NAME=VALUE>', 'an option of the scenario; repeatable. Shorter: --NAME VALUE', gather, [])
+    .allowUnknownOption()
     .option('-o, --out <FILE>', 'write the result as JSON, and beside it the report as HTML')
     .option('--folder <DIR>', 'measure the disk below this folder (default: the temporary folder)')
     .option('--json', 'print the result as one JSON object')
@@ -30,6 +31,7 @@ function define(command: Command): void {
         '  granule bench                                  list scenarios and their options',
         '  granule bench overhead --quick',
         '  granule bench cores-idle --option workers=64 --option work=wait --out idle.json',
+        '  granule bench grid --consumers 1000000 --seed 7',
         '  granule bench all                              writes bench/results/<machine>-<date>.json and .html',
         '  granule bench compare before.json after.json',
       ].join('\n'),
@@ -41,14 +43,16 @@ function gather(value: string, before: readonly string[]): readonly string[] {
 }
 
 async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
-  const [name, ...rest] = parsed.operands;
+  const { operands, options } = splitOperands(parsed.operands);
+  const [name, ...rest] = operands;
   if (name === undefined) return list(parsed, surroundings);
   if (name === 'compare') return compare(rest, parsed, surroundings);
   if (rest.length > 0)
     throw new GranuleError('USAGE', `one scenario at a time, or "all"; found also ${rest.join(' ')}`);
   const signals = listenForStopSignals();
   try {
-    return await measure(name, parsed, surroundings, signals.drain);
+    const given = { ...parseOptions(parsed.flags['option'] as readonly string[]), ...options };
+    return await measure(name, { flags: parsed.flags, options: given }, surroundings, signals.drain);
   } finally {
     signals.dispose();
   }
@@ -56,7 +60,7 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
 
 async function measure(
   name: string,
-  { flags }: ParsedArguments,
+  { flags, options }: Pick<ParsedArguments, 'flags'> & { readonly options: Readonly<Record<string, string>> },
   surroundings: Surroundings,
   signal: AbortSignal,
 ): Promise<ExitCode> {
@@ -64,7 +68,6 @@ async function measure(
   const { runScenario, ScratchFolders } = await import('../../../bench/run-scenario.ts');
   const { describeMachine } = await import('../../../bench/machine.ts');
   const names = name === 'all' ? scenarioNames() : [name];
-  const options = parseOptions(flags['option'] as readonly string[]);
   if (name === 'all' && Object.keys(options).length > 0) {
     throw new GranuleError('USAGE', '--option belongs to one scenario, not to all of them');
   }
@@ -189,6 +192,30 @@ function parseRepeats(given: unknown): number | null {
   const repeats = Number(given);
   if (Number.isSafeInteger(repeats) && repeats >= 1) return repeats;
   throw new GranuleError('USAGE', `--repeats: "${given}" is not a whole number of at least 1`);
+}
+
+/** Flags that are none of the command's own are options of the scenario: `--name value`, `--name=value`. */
+function splitOperands(given: readonly string[]): {
+  readonly operands: readonly string[];
+  readonly options: Readonly<Record<string, string>>;
+} {
+  const operands: string[] = [];
+  const options: Record<string, string> = {};
+  for (let place = 0; place < given.length; place += 1) {
+    const text = given[place] ?? '';
+    const match = /^--([a-z][\w-]*)(?:=(.*))?$/is.exec(text);
+    if (match === null) {
+      if (text.startsWith('-')) throw new GranuleError('USAGE', `unknown option ${text}`);
+      operands.push(text);
+      continue;
+    }
+    const name = (match[1] ?? '').replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    if (match[2] === undefined) place += 1;
+    const value = match[2] ?? given[place];
+    if (value === undefined) throw new GranuleError('USAGE', `${text} needs a value`);
+    options[name] = value;
+  }
+  return { operands, options };
 }
 
 function parseOptions(given: readonly string[]): Readonly<Record<string, string>> {

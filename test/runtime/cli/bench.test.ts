@@ -55,6 +55,8 @@ describe('granule bench', () => {
     [['bench', 'merge', 'merge'], 'one scenario at a time', ''],
     [['bench', 'merge', '--option', 'smallFiles'], '--option smallFiles: expected NAME=VALUE', ''],
     [['bench', 'merge', '--option', 'files=3'], 'the scenario has no option "files"', ''],
+    [['bench', 'merge', '--small-file', '3'], 'the scenario has no option "smallFile"', 'did you mean "smallFiles"?'],
+    [['bench', 'merge', '--small-files'], '--small-files needs a value', ''],
     [['bench', 'all', '--option', 'smallFiles=3'], '--option belongs to one scenario', ''],
     [['bench', 'merge', '--repeats', '0'], '--repeats: "0" is not a whole number', ''],
     [['bench', 'compare', 'a.json'], 'compare takes two result files; found 1', 'granule bench compare'],
