@@ -31,6 +31,9 @@ export const TECHNOLOGY_ROOT_TREE = 0x00000202;
 /** Class ID granule gives to an event that is a range of bytes. */
 export const CLASS_EVENT_BYTES = '6772616E-756C-8E00-8000-6576656E7401';
 
+/** Class ID granule gives to an event that is an entry of a ROOT tree. */
+export const CLASS_TREE_ENTRY = '6772616E-756C-8E00-8000-6576656E7402';
+
 function hex(value: number, digits: number): string {
   return value.toString(16).toUpperCase().padStart(digits, '0');
 }

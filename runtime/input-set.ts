@@ -48,7 +48,8 @@ export interface InputSetParts {
  * none is usable
  */
 export async function readInputs(
-  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'tree'> & SourceRunOptions,
+  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'tree' | 'indexFolder'> &
+    SourceRunOptions,
   parts: InputSetParts,
 ): Promise<InputSet> {
   const { stdin, currentFolder } = parts.surroundings;
@@ -63,10 +64,12 @@ export async function readInputs(
     indexPath: parts.folders.index,
     threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
     sources: await readSourceOptions(options, parts.surroundings.environment),
-    ...(options.tree === null ? {} : { tree: options.tree }),
+    tree: options.tree,
   });
   const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
-  const answers = await Promise.all(files.map((file) => indexPlace(pool, file, parts)));
+  const answers = await Promise.all(
+    files.map((file) => indexPlace(pool, file, { ...parts, isIndexShared: options.indexFolder !== null })),
+  );
   const inputs: UsableInput[] = [];
   for (const answer of answers) {
     if ('error' in answer) refused.push(answer);
@@ -94,15 +97,16 @@ function catalogued(catalogue: ReplicaCatalogue | undefined, given: string, curr
 async function indexPlace(
   pool: IndexingPool,
   file: RemoteFile,
-  parts: InputSetParts,
+  parts: InputSetParts & { readonly isIndexShared: boolean },
 ): Promise<UsableInput | RefusedInput> {
   const startedMs = performance.now();
   const [place, ...replicas] = file.places;
-  const { signal } = parts;
+  // What a path held when another run read it does not matter: the event table knows what this run began with.
+  const how = { signal: parts.signal, acceptChange: parts.isIndexShared };
   try {
-    const indexing = isRemotePlace(place) ? pool.indexRemote(file, { signal }) : pool.index(place, { signal });
+    const indexing = isRemotePlace(place) ? pool.indexRemote(file, how) : pool.index(place, how);
     const { record, outcome, previousGuid } = await indexing;
-    if (outcome === 'changed') throw changed(place, String(previousGuid), record.guid);
+    if (outcome === 'changed' && !parts.isIndexShared) throw changed(place, String(previousGuid), record.guid);
     parts.events.emit('input:indexed', {
       place,
       lfn: record.lfn,

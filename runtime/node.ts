@@ -62,7 +62,7 @@ class Run {
   constructor(options: ResolvedRunOptions, surroundings: RunSurroundings) {
     this.#options = options;
     this.#surroundings = surroundings;
-    this.#folders = runFolders(options.outFolder);
+    this.#folders = runFolders(options.outFolder, options.indexFolder);
     this.#meter = new RunMeter(options.failuresMax);
     // Every input that is being indexed listens, and more.
     setMaxListeners(0, this.#abort.signal);

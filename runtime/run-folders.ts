@@ -9,7 +9,7 @@ export interface RunFolders {
   readonly private: string;
   /** the event table */
   readonly store: string;
-  /** the event index */
+  /** the event index: the run's own, or one shared with other runs */
   readonly index: string;
   /** one folder per worker */
   readonly workers: string;
@@ -25,13 +25,14 @@ export interface RunFolders {
   readonly report: string;
 }
 
-export function runFolders(outFolder: string): RunFolders {
+/** @param indexFolder of an event index shared with other runs; null: the run keeps its own */
+export function runFolders(outFolder: string, indexFolder: string | null = null): RunFolders {
   const own = join(outFolder, '.granule');
   return {
     out: outFolder,
     private: own,
     store: join(own, 'store'),
-    index: join(own, 'index'),
+    index: indexFolder ?? join(own, 'index'),
     workers: join(own, 'workers'),
     aggregation: join(own, 'unmerged'),
     growing: join(own, 'merge'),

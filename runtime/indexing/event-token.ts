@@ -1,6 +1,13 @@
-/** The token of an event of an event listing, from what the event index knows of it. */
+/** Tokens of events, from what the event index knows of their file. */
+import { assert } from '../../core/assert.ts';
 import type { FileRecord } from '../../core/file-index.ts';
-import { CLASS_EVENT_BYTES, formatToken, TECHNOLOGY_EVENT_LISTING } from '../../core/token.ts';
+import {
+  CLASS_EVENT_BYTES,
+  CLASS_TREE_ENTRY,
+  formatToken,
+  TECHNOLOGY_EVENT_LISTING,
+  TECHNOLOGY_ROOT_TREE,
+} from '../../core/token.ts';
 
 /** @param place 1-based position, and the event's bytes in the (inflated) file */
 export function eventToken(
@@ -16,5 +23,19 @@ export function eventToken(
     linkID: 0,
     row: position - 1,
     byteRange: { offsetBytes, lengthBytes },
+  });
+}
+
+/** @param record of a ROOT file, its tree chosen; @param position 1-based */
+export function entryToken({ guid, trees }: FileRecord, position: number): string {
+  const container = trees?.chosen;
+  assert(typeof container === 'string', 'a tree is chosen before its entries are named');
+  return formatToken({
+    guid,
+    container,
+    classID: CLASS_TREE_ENTRY,
+    technology: TECHNOLOGY_ROOT_TREE,
+    linkID: 0,
+    row: position - 1,
   });
 }

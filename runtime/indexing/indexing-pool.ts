@@ -32,8 +32,11 @@ export interface IndexingPoolOptions {
   readonly threadsMax: number;
   /** how servers are asked; needed to index remote files */
   readonly sources?: SourceOptions;
-  /** of ROOT files: the tree whose entries are the events; the only one when absent */
-  readonly tree?: string;
+  /**
+   * of ROOT files: the tree whose entries are the events, null for the only one; when absent, the choice is left to
+   * whoever uses the records
+   */
+  readonly tree?: string | null;
 }
 
 type Answered = Extract<IndexingReply, { kind: 'indexed' | 'verified' }>;
@@ -115,7 +118,9 @@ export class IndexingPool {
 
   #withTree(reply: Answered): IndexAnswer {
     assert(reply.kind === 'indexed', 'a request to index is answered as such');
-    return { ...reply.answer, record: chooseTree(reply.answer.record, this.#options.tree ?? null) };
+    const { answer } = reply;
+    const { tree } = this.#options;
+    return tree === undefined ? answer : { ...answer, record: chooseTree(answer.record, tree) };
   }
 
   #ask(task: IndexingTask, signal: AbortSignal | undefined): Promise<Answered> {

@@ -1,5 +1,11 @@
 /** What an event server says about a file: its record and where its events lie, so that the file need not be read. */
-import { type FileRecord, FORMAT_NAMES, type FormatName, type RunSegment } from '../../core/file-index.ts';
+import {
+  type FileRecord,
+  FORMAT_NAMES,
+  type FormatName,
+  type RootTrees,
+  type RunSegment,
+} from '../../core/file-index.ts';
 import type { IndexedFile } from '../indexing/index-file.ts';
 import { NumberTableBuilder } from '../indexing/number-blocks.ts';
 import { PlaceBlockWriter } from '../indexing/place-blocks.ts';
@@ -24,6 +30,10 @@ export async function fetchServedFile(
   signal: AbortSignal,
 ): Promise<IndexedFile> {
   const record = await fetchRecord(client, place, signal);
+  const numbers = new NumberTableBuilder().finish();
+  const { format, eventCount, runSegments } = record;
+  // Entries of trees have no places: their files are read by ranges, as from any other server.
+  if (format === 'root') return { record, format, eventCount, runSegments, placeBlocks: [], numbers };
   const url = eventServerUrl(place, 'tokens');
   const answer = await get(client, url, EVENT_PLACES_TYPE, signal);
   const places = new PlaceBlockWriter();
@@ -38,8 +48,6 @@ export async function fetchServedFile(
   if (places.eventCount !== record.eventCount || held.length > 0) {
     throw corrupt(url, `it lists ${places.eventCount} of ${record.eventCount} events`);
   }
-  const { format, eventCount, runSegments } = record;
-  const numbers = new NumberTableBuilder().finish();
   return { record, format, eventCount, runSegments, placeBlocks: places.finish(), numbers };
 }
 
@@ -68,7 +76,8 @@ function tryRecord(text: string): FileRecord | undefined {
   } catch {
     return undefined;
   }
-  const { guid, lfn, format, compression, sizeBytes, sha256, eventCount, runSegments } = value as Partial<FileRecord>;
+  const record = value as Partial<FileRecord>;
+  const { guid, lfn, format, compression, sizeBytes, sha256, eventCount, runSegments, trees } = record;
   const valid =
     typeof guid === 'string' &&
     typeof lfn === 'string' &&
@@ -78,8 +87,11 @@ function tryRecord(text: string): FileRecord | undefined {
     typeof sha256 === 'string' &&
     isCount(eventCount) &&
     Array.isArray(runSegments) &&
-    runSegments.every(isRunSegment);
-  return valid ? { guid, lfn, format, compression, sizeBytes, sha256, eventCount, runSegments } : undefined;
+    runSegments.every(isRunSegment) &&
+    (format === 'root') === isTrees(trees);
+  if (!valid) return undefined;
+  const plain = { guid, lfn, format, compression, sizeBytes, sha256, eventCount, runSegments };
+  return isTrees(trees) ? { ...plain, trees } : plain;
 }
 
 function isFormatName(value: unknown): value is FormatName {
@@ -88,6 +100,14 @@ function isFormatName(value: unknown): value is FormatName {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isTrees(value: RootTrees | undefined): value is RootTrees {
+  const { chosen, all } = value ?? {};
+  const isNamed = chosen === null || typeof chosen === 'string';
+  return (
+    isNamed && Array.isArray(all) && all.every((tree) => typeof tree?.name === 'string' && isCount(tree.entryCount))
+  );
 }
 
 function isRunSegment(value: Partial<RunSegment> | null): value is RunSegment {

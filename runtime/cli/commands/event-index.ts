@@ -1,13 +1,14 @@
-/** `granule index add | query | verify`: the event index that is shared between runs. */
+/** `granule index add | query | list | verify`: the event index that is shared between runs. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { clipSelection, countSelected, parseEventSelection } from '../../../core/event-selection.ts';
 import { parseGuid } from '../../../core/ids.ts';
 import { INDEX_QUERY_EVENTS } from '../../../core/limits.ts';
-import { formatCount } from '../../../core/quantities.ts';
+import { formatBytes, formatCount } from '../../../core/quantities.ts';
 import type { EventIndex } from '../../indexing/event-index.ts';
-import { eventToken } from '../../indexing/event-token.ts';
+import { entryToken, eventToken } from '../../indexing/event-token.ts';
+import { chooseTree } from '../../root/tree-choice.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defineIndexFlag, indexFolder, indexPlaces } from '../shared-index.ts';
 import { listenForStopSignals } from '../stop-signals.ts';
@@ -18,13 +19,14 @@ export const indexCommand: CliCommand = { define, run };
 
 function define(command: Command): void {
   command
-    .argument('<ACTION>', 'add, query or verify')
+    .argument('<ACTION>', 'add, query, list or verify')
     .argument(
       '[PLACE...]',
       'add: files, globs, folders, @list-files, URLs; verify: files (default: all that were added)',
     )
     .option('--guid <GUID>', 'query: the file')
     .option('--events <LIST>', 'query: positions in that file, or with --run event numbers: 1-100,205')
+    .option('--tree <NAME>', 'query: tree of a ROOT file that has several')
     .option('--run <N>', 'query: run number, in all files (0 for files that state none)')
     .option('--json', 'print one JSON object a line');
   defineIndexFlag(command);
@@ -36,7 +38,9 @@ function define(command: Command): void {
       '  granule index add data/*.hepmc https://server/events.lhe.gz',
       '  granule index query --guid 5A1C0C2E-90C8-8743-8B5D-0B0C9B2A9C11 --events 1-100,205',
       '  granule index query --run 1 --events 4711',
+      '  granule index list',
       '  granule index verify',
+      '  granule run data --payload digest --out out --index ~/.cache/granule/event-index',
     ].join('\n'),
   );
 }
@@ -48,11 +52,13 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
       return add(places, parsed, surroundings);
     case 'query':
       return query(parsed, surroundings);
+    case 'list':
+      return list(parsed, surroundings);
     case 'verify':
       return verify(places, parsed, surroundings);
     default:
       throw new GranuleError('USAGE', `granule index does not know "${action}"`, {
-        remedy: 'Say add, query or verify.',
+        remedy: 'Say add, query, list or verify.',
       });
   }
 }
@@ -100,7 +106,7 @@ async function query(parsed: ParsedArguments, surroundings: Surroundings): Promi
   const lines =
     guid === undefined
       ? tokensByNumber(index, String(runNumber), String(events ?? ''))
-      : tokensByPosition(index, String(guid), String(events ?? '1-'));
+      : tokensByPosition(index, { guid: String(guid), tree: parsed.flags['tree'] }, String(events ?? '1-'));
   const json = parsed.flags['json'] === true;
   for (const { token, ...rest } of lines) {
     const line = json ? JSON.stringify({ schema: 1, ...rest, token }) : `${rest.position}  ${token}`;
@@ -115,15 +121,26 @@ interface FoundEvent {
   readonly token: string;
 }
 
-function* tokensByPosition(index: EventIndex, guidText: string, events: string): Generator<FoundEvent> {
-  const guid = parseGuid(guidText);
-  const record = index.fileRecord(guid);
-  if (record === undefined) {
+function* tokensByPosition(
+  index: EventIndex,
+  file: { readonly guid: string; readonly tree: unknown },
+  events: string,
+): Generator<FoundEvent> {
+  const guid = parseGuid(file.guid);
+  const known = index.fileRecord(guid);
+  if (known === undefined) {
     throw new GranuleError('EVENT_NOT_FOUND', `the event index at ${index.path} does not know file ${guid}`, {
       remedy: 'Add it with granule index add.',
     });
   }
+  const record = chooseTree(known, file.tree === undefined ? null : String(file.tree));
   for (const [first, last] of clipSelection(parseEventSelection(events), record.eventCount)) {
+    if (record.format === 'root') {
+      for (let position = first; position <= last; position += 1) {
+        yield { guid, position, token: entryToken(record, position) };
+      }
+      continue;
+    }
     for (let from = first; from <= last; from += INDEX_QUERY_EVENTS) {
       const { count, offsets, lengths } = index.lookupSpan(guid, from, Math.min(INDEX_QUERY_EVENTS, last - from + 1));
       for (let at = 0; at < count; at += 1) {
@@ -151,6 +168,43 @@ function* tokensByNumber(index: EventIndex, runText: string, events: string): Ge
       yield { guid, position, token: eventToken(record, place) };
     }
   }
+}
+
+/** Files as they were added, with the paths and URLs they were read from. */
+async function list(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  await using index = await openIndex(parsed, surroundings);
+  const places = new Map<string, string[]>();
+  for (const { guid, path } of index.pathRows()) places.set(guid, [...(places.get(guid) ?? []), path]);
+  const rows = [...index.files()].map(({ guid, lfn, eventCount, format, sizeBytes, trees }) => ({
+    guid,
+    lfn,
+    events: eventCount,
+    format,
+    sizeBytes,
+    ...(trees === undefined ? {} : { trees: trees.all }),
+    places: places.get(guid) ?? [],
+  }));
+  await surroundings.results.write(
+    parsed.flags['json'] === true
+      ? rows.map((row) => `${JSON.stringify({ schema: 1, ...row })}\n`).join('')
+      : formatTable(
+          [
+            { title: 'GUID' },
+            { title: 'events', align: 'right' },
+            { title: 'format' },
+            { title: 'size', align: 'right' },
+            { title: 'file' },
+          ],
+          rows.map(({ guid, lfn, events, format, sizeBytes, places: [place] }) => [
+            guid,
+            formatCount(events),
+            format,
+            formatBytes(sizeBytes),
+            place ?? lfn,
+          ]),
+        ),
+  );
+  return EXIT.ok;
 }
 
 async function verify(

@@ -1,10 +1,12 @@
 /** `granule index` and `granule serve-events`, as users call them. */
 import type { ChildProcess } from 'node:child_process';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { tryToken } from '../../../core/token.ts';
+import { TECHNOLOGY_ROOT_TREE, tryToken } from '../../../core/token.ts';
 import { makeFolder, removeFolder } from '../../dispatcher/fixture.ts';
+import { ROOT_DATA_FILES } from '../../event-data.ts';
+import { canReadRoot, rootNote } from '../root/jsroot-here.ts';
 import { type Ended, granule } from './program.ts';
 
 const EVENTS = Array.from({ length: 50 }, (_, at) => `{"event":${at}}\n`);
@@ -51,8 +53,42 @@ describe('granule index', () => {
     expect([verified.code, jsonLines(verified).map(({ outcome }) => outcome)]).toEqual([4, ['same', 'other-content']]);
   });
 
+  it('lists what it has, and gives runs what they need not read again', async () => {
+    const listed = await call(['index', 'list', '--json']);
+    const files = jsonLines(listed);
+    expect(files).toMatchObject([
+      { schema: 1, lfn: 'a.ndjson', events: 50, format: 'ndjson', places: [join(folder, 'a.ndjson')] },
+      { lfn: 'b.ndjson' },
+    ]);
+    expect((await call(['index', 'list'])).stdout).toContain(`${files[0]?.['guid']}      50  ndjson`);
+    const ran = await call(['run', 'a.ndjson', '--payload', 'digest', '--out', 'shared', '--workers', '1', '--json']);
+    expect(JSON.parse(ran.stdout)).toMatchObject({ ending: 'complete', events: { total: 50 } });
+    expect(existsSync(join(folder, 'shared', '.granule', 'index'))).toBe(false);
+  });
+
+  it.skipIf(!canReadRoot)(`names entries of ROOT trees, and serves their files${rootNote}`, async () => {
+    const [file] = ROOT_DATA_FILES;
+    const added = await call(['index', 'add', file?.path ?? '', '--json']);
+    expect(jsonLines(added)).toMatchObject([{ events: 2421, format: 'root' }]);
+    const guid = String(jsonLines(added)[0]?.['guid']);
+    const found = await call(['index', 'query', '--guid', guid, '--events', '2421', '--json']);
+    const token = tryToken(String(jsonLines(found)[0]?.['token']));
+    expect(token).toMatchObject({ container: 'events', technology: TECHNOLOGY_ROOT_TREE, row: 2420 });
+    const refused = await call(['index', 'query', '--guid', guid, '--tree', 'event']);
+    expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('did you mean "events"?')]);
+
+    const digest = ['--payload', 'digest', '--branches', 'Muon_*', '--events', '1-20', '--workers', '1'];
+    await serving([file?.path ?? ''], async (url) => {
+      const ran = await call(['run', `granule+${url}/${guid}`, ...digest, '--out', 'served']);
+      expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('20/20')]);
+    });
+    expect((await call(['run', file?.path ?? '', ...digest, '--out', 'local'])).code).toBe(0);
+    const read = (out: string): string => readFileSync(join(folder, out, 'HZZ-2421.root.DIGEST.ndjson'), 'utf8');
+    expect(read('served')).toBe(read('local'));
+  });
+
   it.each([
-    [['index', 'frobnicate'], 'add, query or verify'],
+    [['index', 'frobnicate'], 'add, query, list or verify'],
     [['index', 'add'], 'no file is named'],
     [['index', 'query'], '--guid'],
     [['index', 'query', '--guid', 'x'], 'not a GUID'],
@@ -62,27 +98,37 @@ describe('granule index', () => {
   });
 });
 
+/** Serves files for as long as `use` takes; the server must end well when it is told to. */
+async function serving(places: readonly string[], use: (url: string, guid: string) => Promise<void>): Promise<void> {
+  let server: ChildProcess | undefined;
+  let announce: (line: string) => void = () => undefined;
+  const announced = new Promise<string>((resolve) => {
+    announce = resolve;
+  });
+  const served = call(['serve-events', ...places, '--json'], (child) => {
+    server = child;
+    child.stdout?.on('data', announce);
+  });
+  const { url, files } = JSON.parse(await announced) as { url: string; files: { guid: string }[] };
+  try {
+    await use(url, files[0]?.guid ?? '');
+  } finally {
+    server?.kill('SIGTERM');
+  }
+  expect((await served).code).toBe(0);
+}
+
 describe('granule serve-events', () => {
   it('gives events to a run, and stops when told', async () => {
-    let server: ChildProcess | undefined;
-    let announce: (line: string) => void = () => undefined;
-    const announced = new Promise<string>((resolve) => {
-      announce = resolve;
+    await serving(['a.ndjson'], async (url, guid) => {
+      const place = `granule+${url}/${guid}`;
+      const ran = await call(['run', place, '--payload', 'digest', '--out', 'out', '--workers', '1', '--json']);
+      expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('50/50')]);
     });
-    const served = call(['serve-events', 'a.ndjson', '--json'], (child) => {
-      server = child;
-      child.stdout?.on('data', announce);
-    });
-    const { url, files } = JSON.parse(await announced) as { url: string; files: { guid: string }[] };
-    const place = `granule+${url}/${files[0]?.guid}`;
-    const ran = await call(['run', place, '--payload', 'digest', '--out', 'out', '--workers', '1', '--json']);
-    expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('50/50')]);
     const lines = readFileSync(join(folder, 'out', 'a.ndjson.DIGEST.ndjson'), 'utf8')
       .trim()
       .split('\n');
     expect(lines.map((line) => JSON.parse(line).sizeBytes)).toEqual(EVENTS.map((event) => event.length));
-    server?.kill('SIGTERM');
-    expect((await served).code).toBe(0);
   });
 
   it.each([
