@@ -8,12 +8,13 @@ import { deserialiseError, GranuleError, type SerialisedError } from '../core/er
 import { threadEntryUrl } from '../core/thread-entry.ts';
 import type { RunOptions } from '../runtime/options.ts';
 import type { RunSummary } from '../runtime/run-summary.ts';
+import type { Timeline } from './steady-rate.ts';
 
-/** CPU time of one thread between the first event handed out and the last one durably finished. */
+/** CPU time of threads from the end of the warm-up to the last event durably finished. */
 export interface ThreadCpu {
   /** as the kernel shows it (`comm`); threads of one name are summed, the main thread is `main` */
   readonly name: string;
-  readonly cpuMs: number;
+  readonly cpuMicrosPerEvent: number;
 }
 
 /** Moments are in ms since the epoch, on one axis with those of the run's threads. */
@@ -25,13 +26,16 @@ export interface FlowRun {
   readonly firstExecutingMs: number;
   /** the last event was durably finished */
   readonly finishedMs: number;
-  /** merged, complete, reported */
-  readonly endedMs: number;
+  /** the last output was merged and complete; as `finishedMs` without merge */
+  readonly mergedMs: number;
   /** durably finished events at these moments, cumulative: one entry per answered batch */
-  readonly finishedEvents: readonly (readonly [timeMs: number, eventCount: number])[];
-  /** between the first event and the last; empty where the kernel does not tell */
+  readonly finishedEvents: Timeline;
+  /** empty where the kernel does not tell, and in a run too short to warm up */
   readonly threads: readonly ThreadCpu[];
 }
+
+/** Sent to the child. */
+export type FlowRunOrder = Required<Pick<FlowRunRequest, 'options' | 'leaveUnmerged'>>;
 
 export type FlowRunAnswer =
   | { readonly kind: 'run'; readonly run: FlowRun }
@@ -39,6 +43,8 @@ export type FlowRunAnswer =
 
 export interface FlowRunRequest {
   readonly options: RunOptions;
+  /** outputs stay where workers put them, and their number is not bounded */
+  readonly leaveUnmerged?: boolean;
   /** flags of the child's Node, for instance a profiler's */
   readonly nodeFlags?: readonly string[];
 }
@@ -66,7 +72,8 @@ export async function runFlow(request: FlowRunRequest, signal: AbortSignal): Pro
         else
           reject(new GranuleError('INTERNAL', `a measured run ended without an answer (${endedBy ?? `exit ${code}`})`));
       });
-      child.send(request.options);
+      const { options, leaveUnmerged = false } = request;
+      child.send({ options, leaveUnmerged } satisfies FlowRunOrder);
     });
     if (answer.kind === 'error') throw deserialiseError(answer.error);
     return answer.run;

@@ -93,3 +93,31 @@ describe('http', () => {
     });
   });
 });
+
+describe('overhead', () => {
+  it(
+    'measures the whole path, the bare loop and piscina on the same files, and says what is absent',
+    async () => {
+      const { values, tables } = await tiny('overhead', {
+        events: '300',
+        peerEvents: '0',
+        profile: 'yes',
+        workers: '2',
+      });
+      const rate = { perSecond: expect.any(Number), ratio: expect.any(Number) };
+      expect(values).toMatchObject({
+        fileSystem: 'disk',
+        eventsPerSecond: expect.any(Number),
+        bareLoopPerSecond: expect.any(Number),
+        ratioToBareLoop: expect.any(Number),
+        withMerge: { ratioToBareLoop: expect.any(Number) },
+        mainThreadMicrosPerEvent: expect.any(Number),
+        peers: { piscina: rate, bullmq: null, dask: null, parallel: null },
+      });
+      const stages = tables.at(-1)?.rows.map(([thread, stage]) => `${thread}: ${stage}`);
+      expect(stages).toContain('workers: output files');
+      expect(stages).toContain('main: event table');
+    },
+    RUNS_TIMEOUT_MS,
+  );
+});
