@@ -40,9 +40,12 @@ export class Recovery {
   readonly #core: DispatcherCore;
   /** jobs of consumers that died with the program, by task */
   readonly #deadJobs = new Map<number, HeldJob[]>();
+  /** somebody has taken up what a death left, or there was no death */
+  #takenUp: boolean;
 
   constructor(core: DispatcherCore, deadHolder: ProcessIdentity | undefined) {
     this.#core = core;
+    this.#takenUp = deadHolder === undefined;
     for (const consumer of [...core.consumers.consumers()]) {
       if (consumer.state !== 'orphaned') continue;
       for (const job of [...consumer.jobs.values()]) {
@@ -58,6 +61,11 @@ export class Recovery {
     const held = [...this.#deadJobs.values()].flat().reduce((sum, job) => sum + job.heldCount, 0);
     const sameBoot = deadHolder === undefined || isThisBoot(deadHolder);
     this.summary = { afterDeath: deadHolder !== undefined, sameBoot, committed, held };
+  }
+
+  /** Nothing is left of the death of a program: a start that is refused before it looked leaves it to the next one. */
+  get isOver(): boolean {
+    return this.#takenUp && this.#deadJobs.size === 0;
   }
 
   /** In file order within each job. */
@@ -95,6 +103,7 @@ export class Recovery {
    * when it is not known
    */
   release(task: Task, desk: LeaseDesk, inExecution?: ReadonlySet<number>): void {
+    this.#takenUp = true;
     const jobs = this.#deadJobs.get(task.taskID);
     if (jobs === undefined) return;
     this.#deadJobs.delete(task.taskID);
@@ -111,6 +120,7 @@ export class Recovery {
 
   /** Before the first hand-out. */
   releaseRest(desk: LeaseDesk): void {
+    this.#takenUp = true;
     if (this.#deadJobs.size === 0) return;
     for (const taskID of [...this.#deadJobs.keys()]) {
       const task = this.#core.tasks.get(taskID);

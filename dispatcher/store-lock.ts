@@ -32,8 +32,7 @@ export class StoreLock {
   readonly #clock: Clock;
   readonly #token = randomUUID();
   readonly #holder = identifyProcess(process.pid);
-  /** the holder before this one, if it died without giving the lock back */
-  readonly deadHolder: ProcessIdentity | undefined;
+  readonly #before: LockRecord | undefined;
 
   /** Throws `STORE_BUSY` naming host and pid while somebody else holds it, unless `force`. */
   constructor(store: TableStore, clock: Clock, options: { readonly path: string; readonly force: boolean }) {
@@ -50,7 +49,12 @@ export class StoreLock {
       this.#record(nowMs),
     );
     if (!taken && present !== undefined) throw busy(present, options.path, nowMs);
-    this.deadHolder = (present as LockRecord | undefined)?.holder;
+    this.#before = present;
+  }
+
+  /** The holder before this one, if it died without giving the lock back. */
+  get deadHolder(): ProcessIdentity | undefined {
+    return this.#before?.holder;
   }
 
   /**
@@ -67,7 +71,16 @@ export class StoreLock {
   }
 
   release(): void {
-    this.#store.compareAndSet(STORE_KEYS.lock, (bytes) => parseLock(bytes)?.token === this.#token, undefined);
+    this.#replaceBy(undefined);
+  }
+
+  /** As {@link release}, but what the death of the holder before this one has left is still to be taken up. */
+  giveBackToDead(): void {
+    this.#replaceBy(this.#before === undefined ? undefined : packRecord(this.#before));
+  }
+
+  #replaceBy(value: Uint8Array | undefined): void {
+    this.#store.compareAndSet(STORE_KEYS.lock, (bytes) => parseLock(bytes)?.token === this.#token, value);
   }
 
   #record(nowMs: number): Uint8Array {

@@ -81,6 +81,24 @@ describe('a store that somebody holds', () => {
     await dispatcher.close();
   });
 
+  it('remembers the death of its holder until somebody took up what that had left', async () => {
+    const holder = await startElsewhere();
+    holder.kill('SIGKILL');
+    await once(holder, 'close');
+    const refused = await openDispatcher(path);
+    await refused.close();
+    const reader = openTableReader(path);
+    expect(reader.holder()).toBeUndefined();
+    await reader.close();
+    const second = await openDispatcher(path);
+    expect(second.recovery).toMatchObject({ afterDeath: true, sameBoot: true });
+    await second.releaseDead(await submit(second, [1]));
+    await second.close();
+    const third = await openDispatcher(path);
+    expect(third.recovery.afterDeath).toBe(false);
+    await third.close();
+  });
+
   it('by this very process is refused too, until it is closed', async () => {
     const first = await openDispatcher(path);
     await expect(openDispatcher(path)).rejects.toMatchObject({ code: 'STORE_BUSY', details: { pid: process.pid } });
