@@ -214,6 +214,12 @@ export interface MergedFile {
   readonly recordCount: number;
 }
 
+/** A merged file of an output that was completed. */
+export interface CompletedFile extends MergedFile {
+  /** 0-based place of the output in its task */
+  readonly outputIndex: number;
+}
+
 /**
  * The next stretch of one output (a contiguous run of ranges of one task that becomes one merged file per stream):
  * all items are terminal and directly follow what has been merged already.

@@ -111,6 +111,11 @@ export const COPROCESS_FINISH_MS = 5_000;
 export const COPROCESS_LOG_LINES_PER_EVENT = 1_000;
 
 // --- runtime
+/**
+ * Places of refused inputs kept with a task, all together, in UTF-16 units: in UTF-8 they and the rest of the record stay
+ * within `TASK_RECORD_BYTES_MAX`.
+ */
+export const REFUSED_PLACES_LENGTH_MAX = 256 * KiB;
 /** Worker threads of one node. */
 export const WORKERS_MAX = 256;
 /** Tokens a worker may hold beside the one it executes. */

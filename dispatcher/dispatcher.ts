@@ -10,9 +10,9 @@
 
 import type { Clock } from '../core/clock.ts';
 import type {
+  CompletedFile,
   DispatcherApi,
   MergeApi,
-  MergedFile,
   RangeUpdate,
   TaskFile,
   UpdateOutcome,
@@ -178,6 +178,14 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     return this.#usable.tasks.seal(taskID);
   }
 
+  /**
+   * Lets files be added once more. Throws `REQUEST_INVALID` for a task with outputs across files: the last of them may be
+   * complete.
+   */
+  async unsealTask(taskID: number): Promise<void> {
+    return this.#usable.tasks.unseal(taskID);
+  }
+
   /** What is open or held is cancelled, what is finished and not merged is discarded; consumers are told to stop. */
   async cancelTask(taskID: number): Promise<void> {
     return this.#usable.tasks.cancelTask(taskID);
@@ -294,7 +302,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
   }
 
   /** Merged files of outputs that were completed so far, in no order. */
-  completedFiles(taskID: number): IterableIterator<MergedFile> {
+  completedFiles(taskID: number): IterableIterator<CompletedFile> {
     return this.#merges.completedFiles(taskID);
   }
 
@@ -320,7 +328,8 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     try {
       if (this.#core.commit.failure === undefined) {
         await this.#core.commit.durable();
-        this.#lock.release();
+        if (this.#dead.isOver) this.#lock.release();
+        else this.#lock.giveBackToDead();
       }
     } finally {
       await this.#core.store.close();

@@ -1,5 +1,5 @@
 /** Where the merger comes: stretches worth merging, what was merged of them, and what could not be. */
-import type { MergeApi, MergedFile, MergeJob } from '../core/dispatcher-api.ts';
+import type { CompletedFile, MergeApi, MergeJob } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import type { DispatcherCore } from './dispatcher-core.ts';
 import type { Task } from './task.ts';
@@ -54,7 +54,7 @@ export class MergeDesk implements MergeApi {
   }
 
   /** Merged files of outputs that were completed so far, in no order. */
-  completedFiles(taskID: number): IterableIterator<MergedFile> {
+  completedFiles(taskID: number): IterableIterator<CompletedFile> {
     return this.#core.task(taskID).outputs.completedFiles();
   }
 

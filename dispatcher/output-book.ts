@@ -2,7 +2,7 @@
  * Where the outputs of one task stand. In memory are those that have a terminal range and are not complete; complete
  * ones are in the store, and come back when one of their ranges gets another chance.
  */
-import type { MergedFile } from '../core/dispatcher-api.ts';
+import type { CompletedFile, MergedFile } from '../core/dispatcher-api.ts';
 import type { GroupCommit, WriteSource } from './group-commit.ts';
 import { isComplete, newOutput, type OutputState, packOutputState, unpackOutputState } from './output-state.ts';
 import type { RangePlan } from './range-plan.ts';
@@ -70,11 +70,11 @@ export class OutputBook implements WriteSource {
   }
 
   /** Files of outputs that were completed, waiting for an amendment or not, in no order. */
-  *completedFiles(): IterableIterator<MergedFile> {
-    for (const { files } of this.#open.values()) yield* files ?? [];
+  *completedFiles(): IterableIterator<CompletedFile> {
+    for (const { outputIndex, files } of this.#open.values()) yield* filesOf(outputIndex, files);
     for (const { key, value } of this.#store.entries(['complete', this.#taskID])) {
       const outputIndex = Number((key as readonly unknown[])[2]);
-      if (!this.#open.has(outputIndex)) yield* unpackOutputState(outputIndex, value).files ?? [];
+      if (!this.#open.has(outputIndex)) yield* filesOf(outputIndex, unpackOutputState(outputIndex, value).files);
     }
   }
 
@@ -87,4 +87,8 @@ export class OutputBook implements WriteSource {
     }
     this.#changed.clear();
   }
+}
+
+function filesOf(outputIndex: number, files: readonly MergedFile[] | undefined): CompletedFile[] {
+  return (files ?? []).map((file) => ({ ...file, outputIndex }));
 }

@@ -101,6 +101,11 @@ export class TaskDesk {
     await this.#core.commit.durable();
   }
 
+  async unseal(taskID: number): Promise<void> {
+    this.#core.task(taskID).unseal();
+    await this.#core.commit.durable();
+  }
+
   /** What is open or held is cancelled, what is finished and not merged is discarded. Twice is harmless. */
   async cancelTask(taskID: number): Promise<void> {
     const task = this.#core.task(taskID);

@@ -168,6 +168,13 @@ export class Task {
     this.merge.noteSealed();
   }
 
+  unseal(): void {
+    if (this.#record.eventsPerOutput !== undefined) {
+      throw invalid(`task ${this.taskID} has outputs across files: those that are complete would change`);
+    }
+    if (this.#record.sealed) this.change({ sealed: false });
+  }
+
   /** So many output files may still be brought into being: made and not merged, or being made, all count. */
   get freshMax(): number {
     const { filesPerRange, heldCount } = this.table;

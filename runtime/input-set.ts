@@ -58,7 +58,7 @@ export async function readInputs(
   const named = options.inputs.map((input) => catalogue?.find(input)?.places[0] ?? input);
   const expanded = await expandInputs(named, { stdin, outFolder: options.outFolder });
   const refused: RefusedInput[] = expanded.refused.map((error) =>
-    refuse(parts, String(error.details['place'] ?? ''), error),
+    refuse(parts, absolutePlace(String(error.details['place'] ?? ''), currentFolder), error),
   );
   await using pool = new IndexingPool({
     indexPath: parts.folders.index,
@@ -79,6 +79,12 @@ export async function readInputs(
   const [first] = refused;
   if (inputs.length === 0 && first !== undefined) throw noUsableInput(first.error, refused.length);
   return { inputs, refused };
+}
+
+/** A file that is missing now may be there next time, when it is known by its absolute path. */
+function absolutePlace(named: string, currentFolder: string): string {
+  const isList = named === '-' || named.startsWith('@');
+  return isList || isRemotePlace(named) ? named : resolve(currentFolder, named);
 }
 
 /** A file with all its places, the given one first. */

@@ -28,9 +28,10 @@ import { type DrainReason, NodeEvents } from './run-events.ts';
 import { createRunFolders, type RunFolders, removeRun, runFolders } from './run-folders.ts';
 import type { RunHandle, RunSurroundings } from './run-handle.ts';
 import { RunMeter } from './run-meter.ts';
+import { recoverTask } from './run-recovery.ts';
 import { countEvents, reportRun } from './run-report.ts';
 import type { RunEnding, RunSummary } from './run-summary.ts';
-import { openTask, type RunTask, recoverTask } from './run-task.ts';
+import { openTask, type RunTask } from './run-task.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** Starts a run. The handle is there at once; everything that can go wrong is told by `done`. */
@@ -101,10 +102,9 @@ class Run {
     let recoveredEvents = 0;
     let processingMs = 0;
     try {
-      task = await openTask(dispatcher, this.#options, payload, inputs.inputs);
+      task = await openTask(dispatcher, this.#options, payload, inputs);
       this.#writeCatalogue(inputs);
-      recoveredEvents = countEvents(dispatcher.getTask(task.taskID).events).finished;
-      await this.#recover(dispatcher, task, recoveredEvents);
+      recoveredEvents = await this.#recover(dispatcher, task);
       if (isUnfinished(dispatcher, task.taskID)) {
         const startedMs = performance.now();
         partial = await this.#process({ dispatcher, task, payload, pool });
@@ -181,20 +181,24 @@ class Run {
     await removeRun(this.#folders);
   }
 
-  async #recover(dispatcher: Dispatcher, task: RunTask, eventsFinished: number): Promise<void> {
+  /** @returns events that need not be made any more */
+  async #recover(dispatcher: Dispatcher, task: RunTask): Promise<number> {
     const startedMs = performance.now();
     const { fileCount, eventCount, rangeCount } = dispatcher.getTask(task.taskID);
     const { taskID, resumed } = task;
     this.events.emit('task:submitted', { taskID, fileCount, eventCount, rangeCount, resumed });
-    const { returnedCount, adoptedCount } = await recoverTask(dispatcher, task, this.#folders, this.#options);
-    if (!resumed) return;
+    const { returnedCount, adoptedCount, damaged } = await recoverTask(dispatcher, task, this.#folders, this.#options);
+    const eventsFinished = countEvents(dispatcher.getTask(taskID).events).finished;
+    if (!resumed) return eventsFinished;
+    for (const { path, problem } of damaged) this.events.emit('output:damaged', { path, message: problem });
     this.events.emit('run:recovered', {
       eventsFinished,
       rangesReturned: returnedCount,
       filesAdopted: adoptedCount,
-      filesDamaged: 0,
+      outputsDamaged: damaged.length,
       wallMs: performance.now() - startedMs,
     });
+    return eventsFinished;
   }
 
   /** Hands out, executes and merges until nothing is left, or the run is stopped. */

@@ -81,15 +81,18 @@ export interface RunEventMap {
   };
   /** What an earlier start had left, once, before the first range is leased; not emitted for a new run. */
   readonly 'run:recovered': {
+    /** that need not be made any more, adopted ones included */
     readonly eventsFinished: number;
     /** ranges a dead start had held, ready again without cost */
     readonly rangesReturned: number;
     /** complete output files found on disk whose ranges were not recorded yet */
     readonly filesAdopted: number;
-    /** recorded output files that are missing or altered: their events are made again */
-    readonly filesDamaged: number;
+    /** complete outputs whose files were removed or altered since: their events are made again */
+    readonly outputsDamaged: number;
     readonly wallMs: number;
   };
+  /** A merged file is not what was completed by an earlier start: all events of its output are made again. */
+  readonly 'output:damaged': { readonly path: string; readonly message: string };
   /** The pilot leased ranges. */
   readonly 'range:leased': { readonly rangeCount: number };
   /** Ranges were given back without cost (drain, end of a worker). */

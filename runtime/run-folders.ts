@@ -1,6 +1,7 @@
 /** Layout of a run on disk: `OUT/` holds what the user wants, `OUT/.granule/` what granule needs. */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { LastReport } from './merge/completed-check.ts';
 import { makeOutputFolder } from './output-folder.ts';
 
 export interface RunFolders {
@@ -60,6 +61,13 @@ export async function removeRun(folders: RunFolders): Promise<void> {
   for (const path of await mergedPaths(folders.manifest)) await rm(join(folders.out, path), { force: true });
   for (const path of [folders.manifest, folders.report, folders.catalogue]) await rm(path, { force: true });
   await rm(folders.private, { recursive: true, force: true });
+}
+
+/** What the last manifest told; undefined when there is none. */
+export async function lastReport({ manifest }: RunFolders): Promise<LastReport | undefined> {
+  const found = await stat(manifest).catch(() => undefined);
+  if (found === undefined) return undefined;
+  return { writtenMs: found.mtimeMs, paths: new Set(await mergedPaths(manifest)) };
 }
 
 /** Paths below OUT that the last manifest names; none when there is no readable manifest. */

@@ -26,6 +26,8 @@ export interface RunIdentity {
   readonly branches: readonly string[];
   readonly eventsPerRange: number;
   readonly eventsPerOutput: number | null;
+  /** places of inputs that could not be used when the run began; no difference, but they may be repaired and join it */
+  readonly refusedPlaces: readonly string[];
 }
 
 /** An input as the run knows it. */
@@ -34,10 +36,14 @@ export interface InputIdentity {
   readonly guid: string;
 }
 
+/** An input of this start. */
+export interface GivenInput extends InputIdentity {
+  readonly place: string;
+}
+
 interface Difference {
   readonly what: string;
-  readonly before: string;
-  readonly now: string;
+  readonly change: string;
 }
 
 /** @throws RUN_DIFFERS naming every difference and the ways out */
@@ -46,33 +52,65 @@ export function checkSameRun(before: RunIdentity, now: RunIdentity, outFolder: s
 }
 
 /**
- * The inputs of a resumed run, compared when they are known.
+ * The inputs of a resumed run, compared when they are known. Files that could not be used when the run began may come
+ * after the others, unless outputs are cut across files: then the last of those may be complete already.
  *
+ * @param before the run's files, in their order
+ * @param now this start's files, those of the run first and in the run's order if order does not matter
  * @throws RUN_DIFFERS
  */
 export function checkSameInputs(
   before: readonly InputIdentity[],
-  now: readonly InputIdentity[],
-  outFolder: string,
+  now: readonly GivenInput[],
+  run: { readonly identity: RunIdentity; readonly outFolder: string },
 ): void {
-  const gone = before.filter((file) => !now.some((other) => other.guid === file.guid && other.lfn === file.lfn));
-  const added = now.filter((file) => !before.some((other) => other.guid === file.guid && other.lfn === file.lfn));
-  if (gone.length > 0 || added.length > 0) {
-    refuse([{ what: 'input', before: listed(gone, 'without these'), now: listed(added, 'without others') }], outFolder);
+  const { identity, outFolder } = run;
+  const beforeKeys = new Set(before.map(keyOf));
+  const nowKeys = new Set(now.map(keyOf));
+  const refusedPlaces = new Set(identity.refusedPlaces);
+  const gone = before.filter((file) => !nowKeys.has(keyOf(file)));
+  const added = now.filter((file) => !beforeKeys.has(keyOf(file)));
+  const strange = added.filter(({ place }) => !refusedPlaces.has(place));
+  const found: Difference[] = [];
+  if (gone.length > 0) found.push({ what: 'input', change: `without ${listed(gone)}` });
+  if (strange.length > 0) found.push({ what: 'input', change: `with ${listed(strange)}` });
+  if (strange.length < added.length && identity.eventsPerOutput !== null) {
+    const repaired = added.filter(({ place }) => refusedPlaces.has(place));
+    const change = `with ${listed(repaired)}, unusable when the run began, and outputs are cut across files`;
+    found.push({ what: 'input', change });
   }
   const reordered = before.findIndex((file, index) => file.guid !== now[index]?.guid);
-  if (reordered >= 0) {
+  if (found.length === 0 && reordered >= 0) {
     const name = (file: InputIdentity | undefined): string => `${file?.lfn} as file ${reordered + 1}`;
-    refuse([{ what: 'order of inputs', before: name(before[reordered]), now: name(now[reordered]) }], outFolder);
+    found.push({ what: 'order of inputs', change: `was ${name(before[reordered])}, is ${name(now[reordered])}` });
   }
+  refuse(found, outFolder);
+}
+
+/** The run's files first and in its order, then the others as given. */
+export function inOrderOf<Input extends InputIdentity>(
+  before: readonly InputIdentity[],
+  now: readonly Input[],
+): readonly Input[] {
+  const places = new Map(before.map((file, index) => [keyOf(file), index]));
+  const rank = (file: Input): number => places.get(keyOf(file)) ?? before.length;
+  return now.toSorted((left, right) => rank(left) - rank(right));
+}
+
+function keyOf({ guid, lfn }: InputIdentity): string {
+  return `${guid} ${lfn}`;
 }
 
 function differences(before: RunIdentity, now: RunIdentity): Difference[] {
   const found: Difference[] = [];
   const compare = (what: string, old: unknown, recent: unknown): void => {
-    if (canonical(old) !== canonical(recent)) found.push({ what, before: shown(old), now: shown(recent) });
+    if (canonical(old) !== canonical(recent)) {
+      found.push({ what, change: `was ${shown(old)}, is ${shown(recent)}` });
+    }
   };
   compare('payload', before.payload, now.payload);
+  // Another payload has other options and outputs: naming them would say nothing more.
+  if (found.length > 0) return found;
   const names = new Set([
     ...Object.keys(asRecord(before.payloadOptions)),
     ...Object.keys(asRecord(now.payloadOptions)),
@@ -96,7 +134,7 @@ function listOf(branches: readonly string[]): string {
 
 function refuse(found: readonly Difference[], outFolder: string): void {
   if (found.length === 0) return;
-  const lines = found.map(({ what, before, now }) => `${what}: was ${before}, is ${now}`);
+  const lines = found.map(({ what, change }) => `${what}: ${change}`);
   throw new GranuleError('RUN_DIFFERS', `${outFolder} holds another run; ${lines.join('; ')}`, {
     details: { differs: found.map(({ what }) => what) },
     remedy: 'give another --out, or --fresh to throw the old run away and begin anew',
@@ -107,8 +145,7 @@ function selected(selection: EventSelection | null): string {
   return selection === null ? 'all' : formatEventSelection(selection);
 }
 
-function listed(files: readonly InputIdentity[], none: string): string {
-  if (files.length === 0) return none;
+function listed(files: readonly InputIdentity[]): string {
   const names = files.slice(0, 3).map((file) => `${file.lfn} (${file.guid})`);
   return files.length > names.length ? `${names.join(', ')} and ${files.length - names.length} more` : names.join(', ');
 }

@@ -1,23 +1,18 @@
 /**
- * The task of a run in the event table: submitted once, recognised at every later start, recovered after a death.
+ * The task of a run in the event table: submitted once, recognised at every later start.
  */
 import { basename } from 'node:path';
-import { assert } from '../core/assert.ts';
 import type { TaskFile } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { clipSelection } from '../core/event-selection.ts';
+import { REFUSED_PLACES_LENGTH_MAX } from '../core/limits.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { TaskSummary } from '../dispatcher/task-summary.ts';
-import type { OutputFormat } from '../payloads/formats/event-format.ts';
-import { outputFormat } from '../payloads/formats/registry.ts';
-import { adoptOutputs } from './adoption.ts';
-import { takeBoardFiles } from './board-file.ts';
-import type { UsableInput } from './input-set.ts';
-import { checkOutputFormats, type MergeStream, type OutputNaming, streamFormat } from './merge/output-names.ts';
+import type { InputSet, RefusedInput, UsableInput } from './input-set.ts';
+import { checkOutputFormats, type MergeStream, type OutputNaming } from './merge/output-names.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
-import type { RunFolders } from './run-folders.ts';
-import { checkSameInputs, checkSameRun, IDENTITY_SCHEMA, type RunIdentity } from './run-identity.ts';
+import { checkSameInputs, checkSameRun, IDENTITY_SCHEMA, inOrderOf, type RunIdentity } from './run-identity.ts';
 
 export interface RunTask {
   readonly taskID: number;
@@ -30,13 +25,11 @@ export interface RunTask {
   readonly resumed: boolean;
 }
 
-/** What an earlier start had left. Counts are of ranges and files. */
-export interface Recovered {
-  readonly returnedCount: number;
-  readonly adoptedCount: number;
-}
-
-export function identityOf(options: ResolvedRunOptions, payload: LoadedPayload): RunIdentity {
+export function identityOf(
+  options: ResolvedRunOptions,
+  payload: LoadedPayload,
+  refused: readonly RefusedInput[],
+): RunIdentity {
   return {
     schema: IDENTITY_SCHEMA,
     payload: payload.name,
@@ -48,83 +41,41 @@ export function identityOf(options: ResolvedRunOptions, payload: LoadedPayload):
     branches: options.branches,
     eventsPerRange: options.eventsPerRange,
     eventsPerOutput: options.eventsPerOutput,
+    refusedPlaces: bounded(refused.map(({ place }) => place)),
   };
 }
 
 /**
  * Submits the task of this run, or finds it.
  *
- * @throws RUN_DIFFERS, PAYLOAD_CHANGED, CONFIG_INVALID
+ * @throws RUN_DIFFERS, PAYLOAD_CHANGED, CONFIG_INVALID; what is wrong with a file of the run that cannot be used any more
  */
 export async function openTask(
   dispatcher: Dispatcher,
   options: ResolvedRunOptions,
   payload: LoadedPayload,
-  inputs: readonly UsableInput[],
+  { inputs, refused }: InputSet,
 ): Promise<RunTask> {
-  const identity = identityOf(options, payload);
+  const identity = identityOf(options, payload, refused);
   const [known] = dispatcher.listTasks();
   if (known !== undefined) await checkKnown(dispatcher, known, { options, payload, identity });
-  const files = chosenFiles(options, inputs);
+  const before = known === undefined ? [] : await filesOf(dispatcher, known.taskID);
+  const chosen = chosenFiles(options, arrange(options, before, inputs));
+  const files = chosen.map(({ file }) => file);
   const streams = Object.entries(payload.outputs).map(([name, { format }]): MergeStream => ({ name, format }));
   const naming: OutputNaming =
     options.eventsPerOutput === null ? { kind: 'input-file' } : { kind: 'task', taskName: basename(options.outFolder) };
-  checkOutputFormats(
-    naming,
-    streams,
-    files.map(({ file }) => file),
-  );
-  const taskID = known?.taskID ?? (await submit(dispatcher, options, payload, identity));
-  await addFiles(
-    dispatcher,
-    taskID,
-    files.map(({ file }) => file),
-    options.outFolder,
-  );
-  return {
-    taskID,
-    files: files.map(({ file }) => file),
-    inputs: files.map(({ input }) => input),
-    streams,
-    naming,
-    resumed: known !== undefined,
-  };
-}
-
-/** Takes up what a dead start left: complete outputs are adopted, everything else it held is ready again. */
-export async function recoverTask(
-  dispatcher: Dispatcher,
-  task: RunTask,
-  folders: RunFolders,
-  options: ResolvedRunOptions,
-): Promise<Recovered> {
-  const inExecution = takeBoardFiles(folders.workers);
-  if (!dispatcher.recovery.afterDeath) return { returnedCount: 0, adoptedCount: 0 };
-  const ranges = [...dispatcher.adoptable(task.taskID)];
-  const { adopted } = await adoptOutputs({
-    aggregationFolder: folders.aggregation,
-    taskID: task.taskID,
-    streams: task.streams.map((stream) => ({
-      name: stream.name,
-      formatOf: (fileIndex: number): OutputFormat => {
-        const file = task.files[fileIndex];
-        assert(file !== undefined, 'a range belongs to a file of its task');
-        return outputFormat(streamFormat(stream, file.format));
-      },
-    })),
-    sequence: options.sequence,
-    sameBoot: dispatcher.recovery.sameBoot,
-    ranges: options.eventsPerRange === 1 ? ranges : [],
-    recordedFiles: dispatcher.unmergedFiles(task.taskID),
-  });
-  if (adopted.length > 0) {
-    await dispatcher.adopt(
-      task.taskID,
-      adopted.map((range) => ({ kind: 'finished', ...range, wallMs: 0, cpuMs: 0 })),
-    );
+  checkOutputFormats(naming, streams, files);
+  if (known !== undefined) {
+    checkUsable(before, refused, options.outFolder);
+    const given = chosen.map(({ file: { lfn, guid }, input: { place } }) => ({ lfn, guid, place }));
+    // A start that died while it added files has left those that come after.
+    const compared = known.sealed ? given : given.slice(0, before.length);
+    checkSameInputs(before, compared, { identity: known.record as RunIdentity, outFolder: options.outFolder });
   }
-  await dispatcher.releaseDead(task.taskID, inExecution);
-  return { returnedCount: ranges.length - adopted.length, adoptedCount: adopted.length };
+  const taskID = known?.taskID ?? (await submit(dispatcher, options, payload, identity));
+  await addFiles(dispatcher, taskID, files.slice(before.length));
+  return { taskID, files, inputs: chosen.map(({ input }) => input), streams, naming, resumed: known !== undefined };
 }
 
 async function checkKnown(
@@ -168,19 +119,42 @@ function submit(
   });
 }
 
-/** Adds the files the table does not have yet (all, for a new task) and says that there are no more. */
-async function addFiles(
-  dispatcher: Dispatcher,
-  taskID: number,
-  files: readonly TaskFile[],
-  outFolder: string,
-): Promise<void> {
-  const before: TaskFile[] = [];
-  for await (const file of dispatcher.files(taskID)) before.push(file);
-  const { sealed } = dispatcher.getTask(taskID);
-  checkSameInputs(before, sealed ? files : files.slice(0, before.length), outFolder);
-  if (sealed) return;
-  await dispatcher.addFiles(taskID, files.slice(before.length));
+async function filesOf(dispatcher: Dispatcher, taskID: number): Promise<TaskFile[]> {
+  const files: TaskFile[] = [];
+  for await (const file of dispatcher.files(taskID)) files.push(file);
+  return files;
+}
+
+/** The order of files matters where outputs are cut across them; else that of the table holds. */
+function arrange(
+  options: ResolvedRunOptions,
+  before: readonly TaskFile[],
+  inputs: readonly UsableInput[],
+): readonly UsableInput[] {
+  if (options.eventsPerOutput !== null) return inputs;
+  const named = inputs.map((input) => ({ lfn: input.record.lfn, guid: input.record.guid, input }));
+  return inOrderOf(before, named).map(({ input }) => input);
+}
+
+/** A file of the run that was refused this time says more than that it is not among the inputs. */
+function checkUsable(before: readonly TaskFile[], refused: readonly RefusedInput[], outFolder: string): void {
+  for (const { place, error } of refused) {
+    if (!before.some(({ lfn }) => lfn === basename(place))) continue;
+    throw new GranuleError(error.code, `${error.message}; the run in ${outFolder} has events of it`, {
+      details: error.details,
+      remedy: 'restore the file, or begin a new run with another --out (or --fresh to throw this one away)',
+      cause: error,
+    });
+  }
+}
+
+/** Appends files that the table does not have yet, all for a new task, and says that there are no more. */
+async function addFiles(dispatcher: Dispatcher, taskID: number, files: readonly TaskFile[]): Promise<void> {
+  if (dispatcher.getTask(taskID).sealed) {
+    if (files.length === 0) return;
+    await dispatcher.unsealTask(taskID);
+  }
+  await dispatcher.addFiles(taskID, files);
   await dispatcher.sealTask(taskID);
 }
 
@@ -211,6 +185,15 @@ function chosenFiles(
     });
   }
   return chosen;
+}
+
+/** The first ones, which the record of a task has room for. */
+function bounded(places: readonly string[]): readonly string[] {
+  let room = REFUSED_PLACES_LENGTH_MAX;
+  return places.filter((place) => {
+    room -= place.length;
+    return room >= 0;
+  });
 }
 
 function short(identity: string | undefined): string {

@@ -29,11 +29,12 @@ export function announceRun(events: NodeEvents, note: (line: string) => void): (
     events.on('input:refused', ({ message, remedy, code }) => {
       bounded('inputs refused', `refused: ${message} (${code})${remedy === undefined ? '' : `\n  ${remedy}`}`);
     }),
-    events.on('run:recovered', ({ eventsFinished, rangesReturned, filesAdopted, filesDamaged, wallMs }) => {
+    events.on('output:damaged', ({ message }) => bounded('outputs damaged', `made again: ${message}`)),
+    events.on('run:recovered', ({ eventsFinished, rangesReturned, filesAdopted, outputsDamaged, wallMs }) => {
       note(
         `recovered: ${formatCount(eventsFinished)} events finished before, ${formatCount(rangesReturned)} ranges ` +
-          `returned without cost, ${formatCount(filesAdopted)} files adopted, ${formatCount(filesDamaged)} damaged ` +
-          `(${formatDuration(wallMs)})`,
+          `returned without cost, ${formatCount(filesAdopted)} files adopted, ${formatCount(outputsDamaged)} outputs ` +
+          `damaged (${formatDuration(wallMs)})`,
       );
     }),
     events.on('event:failed', ({ lfn, position, attemptNr, cause, message, fatal }) => {

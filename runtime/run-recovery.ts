@@ -1,0 +1,69 @@
+/** What an earlier start of a run has left, taken up before the first event of this one. */
+import { assert } from '../core/assert.ts';
+import type { Dispatcher } from '../dispatcher/dispatcher.ts';
+import type { OutputFormat } from '../payloads/formats/event-format.ts';
+import { outputFormat } from '../payloads/formats/registry.ts';
+import { adoptOutputs } from './adoption.ts';
+import { takeBoardFiles } from './board-file.ts';
+import { type DamagedOutput, findDamagedOutputs } from './merge/completed-check.ts';
+import { sweepGrowingFolder } from './merge/growing-sweep.ts';
+import { streamFormat } from './merge/output-names.ts';
+import type { ResolvedRunOptions } from './options.ts';
+import { lastReport, type RunFolders } from './run-folders.ts';
+import type { RunTask } from './run-task.ts';
+
+/** Counts are of ranges and files. */
+export interface Recovered {
+  readonly returnedCount: number;
+  readonly adoptedCount: number;
+  /** complete outputs whose files were removed or altered: their events are made again */
+  readonly damaged: readonly DamagedOutput[];
+}
+
+/**
+ * Outputs that somebody removed or altered are made again. After a death, complete outputs of single events are adopted,
+ * everything else it held is ready again, and files that nobody will ask for are removed.
+ *
+ * @throws STORE_FAILED
+ */
+export async function recoverTask(
+  dispatcher: Dispatcher,
+  task: RunTask,
+  folders: RunFolders,
+  options: ResolvedRunOptions,
+): Promise<Recovered> {
+  const { taskID } = task;
+  const inExecution = takeBoardFiles(folders.workers);
+  const completed = (): ReturnType<Dispatcher['completedFiles']> => dispatcher.completedFiles(taskID);
+  const damaged = await findDamagedOutputs(folders, completed(), await lastReport(folders));
+  for (const { outputIndex, problem } of damaged) {
+    await dispatcher.resetOutput({ taskID, outputIndex, message: problem });
+  }
+  sweepGrowingFolder(folders, completed);
+  if (!dispatcher.recovery.afterDeath) return { returnedCount: 0, adoptedCount: 0, damaged };
+  const ranges = [...dispatcher.adoptable(taskID)];
+  const { adopted } = await adoptOutputs({
+    aggregationFolder: folders.aggregation,
+    taskID,
+    streams: task.streams.map((stream) => ({
+      name: stream.name,
+      formatOf: (fileIndex: number): OutputFormat => {
+        const file = task.files[fileIndex];
+        assert(file !== undefined, 'a range belongs to a file of its task');
+        return outputFormat(streamFormat(stream, file.format));
+      },
+    })),
+    sequence: options.sequence,
+    sameBoot: dispatcher.recovery.sameBoot,
+    ranges: options.eventsPerRange === 1 ? ranges : [],
+    recordedFiles: dispatcher.unmergedFiles(taskID),
+  });
+  if (adopted.length > 0) {
+    await dispatcher.adopt(
+      taskID,
+      adopted.map((range) => ({ kind: 'finished', ...range, wallMs: 0, cpuMs: 0 })),
+    );
+  }
+  await dispatcher.releaseDead(taskID, inExecution);
+  return { returnedCount: ranges.length - adopted.length, adoptedCount: adopted.length, damaged };
+}
