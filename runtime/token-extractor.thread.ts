@@ -117,7 +117,13 @@ async function serve(extraction: TokenExtraction): Promise<void> {
   }
 }
 
-main().catch(async (error: unknown) => {
+/** Says why the extractor cannot go on and ends the thread; the socket goes first (see `channel.ts`). */
+async function fail(error: unknown): Promise<void> {
   await channel.send({ kind: 'extractor-failed', error: serialiseError(error) });
   await channel.close();
-});
+  process.exit(1);
+}
+
+process.on('uncaughtException', (error) => void fail(error));
+process.on('unhandledRejection', (error) => void fail(error));
+main().catch(fail);

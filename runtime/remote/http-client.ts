@@ -10,6 +10,7 @@ import { describeThrown, type ErrorDetails, GranuleError } from '../../core/erro
 import { REMOTE_REDIRECTS_MAX } from '../../core/limits.ts';
 import { retryAfterMs } from './backoff.ts';
 import { BearerTokens } from './bearer-token.ts';
+import { guardConnector } from './end-guard.ts';
 import { HostHealth } from './host-health.ts';
 import { showUrl } from './place.ts';
 import type { RemoteOptions } from './remote-options.ts';
@@ -166,12 +167,12 @@ export class HttpClient {
   }
 
   #connectTransport(): Promise<Transport> {
-    this.#transport ??= import('undici').then(({ EnvHttpProxyAgent, request }) => {
+    this.#transport ??= import('undici').then(({ buildConnector, EnvHttpProxyAgent, request }) => {
       const { certificateAuthorities } = this.#options;
       const tls = certificateAuthorities === undefined ? {} : { ca: [...rootCertificates, certificateAuthorities] };
       const dispatcher = new EnvHttpProxyAgent({
         connections: this.#options.connectionsPerHost,
-        connect: { timeout: this.#options.connectMs, ...tls },
+        connect: guardConnector(buildConnector({ timeout: this.#options.connectMs, ...tls })),
         // Of a proxy: what it is spoken to with, and, through its tunnel, the server.
         proxyTls: tls,
         requestTls: tls,
