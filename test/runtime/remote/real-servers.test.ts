@@ -40,17 +40,24 @@ async function startServer(
   await Promise.all([chmod(folder, 0o777), chmod(join(folder, 'data'), 0o755)]);
   const port = await freePort();
   const child = spawn(program, await write(folder, port), { stdio: 'ignore', cwd: folder });
-  const url = new URL(`http://127.0.0.1:${port}/f`);
-  await answering(url, child);
-  return {
-    url,
-    stop: async () => {
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      child.kill('SIGKILL');
-      await ended;
-      await rm(folder, { recursive: true });
-    },
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  // Also when the tests themselves are cut short: servers are nobody's children then.
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+  const stop = async (): Promise<void> => {
+    kill();
+    await ended;
+    process.off('exit', kill);
+    await rm(folder, { recursive: true });
   };
+  const url = new URL(`http://127.0.0.1:${port}/f`);
+  try {
+    await answering(url, child);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { url, stop };
 }
 
 /** A server tells nobody when it is ready: it is asked until it answers. */
@@ -65,7 +72,6 @@ async function answering(url: URL, child: ChildProcess): Promise<void> {
   } finally {
     await client.close();
   }
-  child.kill('SIGKILL');
   throw new Error(`${url.href} does not answer`);
 }
 
@@ -107,21 +113,23 @@ const SERVERS = [
 for (const { name, program, flag, write } of SERVERS) {
   const installed = isInstalled(program, flag);
   describe.skipIf(!installed)(installed ? name : `${name} (not installed)`, () => {
-    let server: RealServer;
+    let server: RealServer | undefined;
+    let url: URL;
     let client: ReturnType<typeof createClient>;
 
     beforeAll(async () => {
-      server = await startServer(program, write);
       client = createClient({ silenceMs: 5000 });
+      server = await startServer(program, write);
+      ({ url } = server);
     });
 
     afterAll(async () => {
       await client.close();
-      await server.stop();
+      await server?.stop();
     });
 
     it('says size and what to pin the file by', async () => {
-      const identity = await new HttpSource(client, server.url, { askChecksums: true }).open(never);
+      const identity = await new HttpSource(client, url, { askChecksums: true }).open(never);
       expect(identity.sizeBytes).toBe(FILE.length);
       expect(identity.validator).toBeDefined();
       for (const { algorithm, hex } of identity.checksums) {
@@ -130,7 +138,7 @@ for (const { name, program, flag, write } of SERVERS) {
     });
 
     it('gives 200 ranges, in as many requests as it can take', async () => {
-      const source = new HttpSource(client, server.url);
+      const source = new HttpSource(client, url);
       const ranges = scattered(200, 14_000, 1_000);
       const results = await source.readMany(ranges, never);
       expect(slicesOf(FILE, ranges).every((bytes, index) => bytes.equals(results[index] ?? Buffer.alloc(0)))).toBe(
@@ -139,16 +147,14 @@ for (const { name, program, flag, write } of SERVERS) {
     });
 
     it('gives long ranges and whole streams, from any offset', async () => {
-      const source = new HttpSource(client, server.url);
+      const source = new HttpSource(client, url);
       const long = await source.read({ offsetBytes: 5, lengthBytes: 2_500_000 }, never);
       expect(FILE.subarray(5, 2_500_005).equals(long)).toBe(true);
       expect(FILE.subarray(1_234_567).equals(await collect(source.stream(1_234_567, never)))).toBe(true);
     });
 
     it('says that a file does not exist', async () => {
-      expect(await failureOf(new HttpSource(client, new URL('/none', server.url)).open(never))).toMatch(
-        /^INPUT_NOT_FOUND/,
-      );
+      expect(await failureOf(new HttpSource(client, new URL('/none', url)).open(never))).toMatch(/^INPUT_NOT_FOUND/);
     });
   });
 }
