@@ -121,3 +121,19 @@ describe('overhead', () => {
     RUNS_TIMEOUT_MS,
   );
 });
+
+describe('start', () => {
+  it('tells when the first event begins, cold, indexed and on a half-done task', async () => {
+    const { values } = await tiny('start', { events: '300', bytes: '100' });
+    const times = { indexed: expect.any(Number), cold: expect.any(Number), again: expect.any(Number) };
+    expect(values).toMatchObject({ firstEventMs: times, nodeStartMs: expect.any(Number) });
+  });
+});
+
+describe('kill', () => {
+  it('loses nothing and redoes no more than was in execution', async () => {
+    const { values } = await tiny('kill', { events: '120', mean: '2', kills: '1', workers: '2' });
+    expect(values).toMatchObject({ kills: 1, outputsLost: 0, backToFullRateMs: expect.any(Number) });
+    expect(values['eventsRedone']).toBeLessThanOrEqual(values['inExecution'] as number);
+  });
+});
