@@ -168,6 +168,12 @@ export const TIMEOUT_CHECK_MS = 100;
 export const TIMEOUT_GRACE_MS = 5000;
 /** Beyond its time-out a thread that does not even notice (an endless loop) is terminated after this long. */
 export const TIMEOUT_STUCK_MS = 500;
+/** What workers have to finalize their payload at the end of a run, and when a run stops at once. */
+export const FINALIZE_MS_MAX = 60_000;
+export const CLOSE_MS = 1_000;
+/** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */
+export const DRAIN_RESERVE_MS = 2_000;
+export const DRAIN_RESERVE_FRACTION = 0.25;
 /** Sessions in a row that may end before their payload is initialized. */
 export const INIT_FAILURES_MAX = 3;
 /** Log lines of a payload kept per event, for the report of a failure. */

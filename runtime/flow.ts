@@ -12,10 +12,12 @@ import { assert } from '../core/assert.ts';
 import type { Failure, Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
+import { CLOSE_MS, FINALIZE_MS_MAX } from '../core/limits.ts';
 import type { LoggerFactory } from '../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { LocalAddresses, ServerChannel } from './channel.ts';
+import { boardTimeMs } from './execution-board.ts';
 import { failureOf, failureOfSuspect } from './failures.ts';
 import { MergeService } from './merge/merge-service.ts';
 import type { ResolvedRunOptions } from './options.ts';
@@ -32,8 +34,11 @@ import { Supervisor } from './supervisor.ts';
 import { TokenExtractor } from './token-extractor.ts';
 import { TokenScatterer } from './token-scatterer.ts';
 import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
-import type { WorkerPool } from './worker-pool.ts';
+import type { DeadSession, WorkerPool } from './worker-pool.ts';
 import { removeTraces } from './worker-traces.ts';
+
+/** Why workers are ended that have done nothing wrong. */
+const GIVEN_UP: Failure = { cause: 'cancelled', message: 'the run stops', logTail: [] };
 
 export interface FlowInput {
   readonly options: ResolvedRunOptions;
@@ -106,9 +111,25 @@ export class Flow {
     return this.#pilot.over();
   }
 
-  /** Takes nothing new and returns what no worker has begun; executions under way end. */
-  async drain(): Promise<void> {
+  /**
+   * Takes nothing new and returns what no worker has begun. Executions under way end, unless the lengths measured so far
+   * say that they will not be over in time: those are returned as well.
+   *
+   * @param timeLeftMs what executions have
+   */
+  async drain(timeLeftMs: number): Promise<void> {
+    this.#input.pool.replaceNoMore();
     await this.#pilot.drain();
+    const usualMs = this.#supervisor.percentileMs(95);
+    for (const { workerIndex, execution } of this.#scatterer.executing()) {
+      const elapsedMs = boardTimeMs() - execution.startedAtMs;
+      if (usualMs - elapsedMs > timeLeftMs) this.#giveUp(workerIndex);
+    }
+  }
+
+  #giveUp(workerIndex: number): void {
+    this.#scatterer.giveUp(workerIndex);
+    this.#input.pool.terminate(workerIndex, GIVEN_UP);
   }
 
   get isDraining(): boolean {
@@ -154,8 +175,12 @@ export class Flow {
     this.#supervisor.stop();
     this.#scatterer.takeBackAll();
     this.#scatterer.end();
-    pool.terminateAll({ cause: 'cancelled', message: 'the run stops', logTail: [] });
+    this.#scatterer.giveUpAll();
+    pool.terminateAll(GIVEN_UP);
+    // Idle workers are told to end, which lets them finalize their payload; not for ever.
+    const again = setInterval(() => pool.terminateAll(GIVEN_UP), CLOSE_MS);
     await pool.sessionsOver();
+    clearInterval(again);
     await this.#stager.drained();
     await this.#pilot.close();
     await this.#extractor.close();
@@ -166,10 +191,17 @@ export class Flow {
     await this.#addresses[Symbol.asyncDispose]();
   }
 
-  /** Lets workers that have nothing more to do finalize their payload, and waits for them. */
-  async endWorkers(): Promise<void> {
+  /** Lets workers that have nothing more to do finalize their payload, and waits for them: not for ever. */
+  async endWorkers(signal: AbortSignal): Promise<void> {
+    const { pool } = this.#input;
     this.#scatterer.end();
-    await this.#input.pool.sessionsOver();
+    pool.endStarting();
+    const end = (): void => pool.terminateAll(GIVEN_UP);
+    const timer = setTimeout(end, FINALIZE_MS_MAX);
+    signal.addEventListener('abort', end, { once: true });
+    await pool.sessionsOver();
+    signal.removeEventListener('abort', end);
+    clearTimeout(timer);
     await this.#stager.drained();
   }
 
@@ -335,16 +367,15 @@ export class Flow {
           const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';
           this.#scatterer.expect(peer, workerIndex, board, takes);
         },
-        onDeath: (peer, workerIndex, failure) => this.#noteDeath(job, { peer, workerIndex, failure }),
+        onDeath: (dead) => this.#noteDeath(job, dead),
         onFatal: this.#input.onFatal,
       },
     );
   }
 
   /** What the worker executed has failed, the rest of what it held goes back, and nothing of it stays on disk. */
-  #noteDeath(job: Job, dead: { readonly peer: string; readonly workerIndex: number; readonly failure: Failure }): void {
+  #noteDeath(job: Job, { peer, workerIndex, failure, replaced }: DeadSession): void {
     const { events, folders, payload, task } = this.#input;
-    const { peer, workerIndex, failure } = dead;
     const { taskID } = task;
     const { jobID } = job;
     const folder = join(folders.workers, `worker_${workerIndex}`);
@@ -356,7 +387,8 @@ export class Flow {
     const { culprit, returnedCount } = this.#scatterer.lose(peer, failureOfRange);
     const streams = Object.keys(payload.outputs);
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
-    events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
+    if (replaced) events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
+    else events.emit('worker:ended', { workerIndex });
     if (returnedCount > 0) this.#pilot.poke();
   }
 

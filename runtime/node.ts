@@ -9,7 +9,13 @@ import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { systemClock } from '../core/clock.ts';
 import { GranuleError } from '../core/errors.ts';
-import { LEASE_MS_DEFAULT, PREPARE_TIMEOUT_MS, PROGRESS_MS } from '../core/limits.ts';
+import {
+  DRAIN_RESERVE_FRACTION,
+  DRAIN_RESERVE_MS,
+  LEASE_MS_DEFAULT,
+  PREPARE_TIMEOUT_MS,
+  PROGRESS_MS,
+} from '../core/limits.ts';
 import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { openTableReader } from '../dispatcher/table-reader.ts';
@@ -85,8 +91,10 @@ class Run {
       this.#abort.abort(stoppedBeforeWork(reason));
       return;
     }
-    flow.drain().catch((error: unknown) => this.#noteFatal(error));
-    setTimeout(() => this.force(), this.#options.graceMs).unref();
+    const { graceMs } = this.#options;
+    const timeLeftMs = graceMs - Math.min(DRAIN_RESERVE_MS, graceMs * DRAIN_RESERVE_FRACTION);
+    flow.drain(timeLeftMs).catch((error: unknown) => this.#noteFatal(error));
+    setTimeout(() => this.force(), timeLeftMs).unref();
   }
 
   force(): void {
@@ -96,6 +104,15 @@ class Run {
   }
 
   async execute(): Promise<RunSummary> {
+    const walltime = this.#scheduleWalltime();
+    try {
+      return await this.#execute();
+    } finally {
+      clearTimeout(walltime);
+    }
+  }
+
+  async #execute(): Promise<RunSummary> {
     const { folders, payload, pool, inputs, dispatcher } = await this.#begin();
     let task: RunTask | undefined;
     let partial: readonly PartialOutput[] = [];
@@ -236,14 +253,13 @@ class Run {
     });
     this.#flow = flow;
     const progress = setInterval(() => this.#emitProgress(dispatcher, task, flow), PROGRESS_MS);
-    const walltime = this.#scheduleWalltime();
     try {
       const stopped = new Promise<void>((resolve) => {
         this.#stopWaiting = resolve;
       });
       if (this.#fatal === undefined && !signal.aborted) await Promise.race([flow.over(), stopped]);
       this.#throwIfFatal();
-      if (!signal.aborted) await flow.endWorkers();
+      if (!signal.aborted) await flow.endWorkers(signal);
       await flow.finishMerging();
       this.#throwIfFatal();
       const partial = this.#options.mergePartial ? await flow.merge.writePartialOutputs() : [];
@@ -253,7 +269,6 @@ class Run {
       return partial;
     } finally {
       clearInterval(progress);
-      clearTimeout(walltime);
       await flow.close();
     }
   }

@@ -40,6 +40,8 @@ interface WorkerState {
   readonly held: Map<number, HeldToken>;
   waiting: boolean;
   flushed: boolean;
+  /** what it executes when it dies is given back, like the rest: it is not the event's fault */
+  givenUp: boolean;
 }
 
 export interface ScattererListeners {
@@ -106,6 +108,7 @@ export class TokenScatterer {
       held: new Map(),
       waiting: false,
       flushed: false,
+      givenUp: false,
     });
   }
 
@@ -171,6 +174,15 @@ export class TokenScatterer {
     return taken;
   }
 
+  /** A worker is about to be ended although its event has done nothing wrong. */
+  giveUp(workerIndex: number): void {
+    for (const worker of this.#workers.values()) if (worker.workerIndex === workerIndex) worker.givenUp = true;
+  }
+
+  giveUpAll(): void {
+    for (const worker of this.#workers.values()) worker.givenUp = true;
+  }
+
   /** From now on a worker that asks and finds nothing is ended. */
   end(): void {
     this.#ending = true;
@@ -227,9 +239,9 @@ export class TokenScatterer {
     this.#workers.delete(peer);
     const execution = worker.board.inExecution();
     const culprit = execution === undefined ? undefined : worker.held.get(execution.rangeIndex);
-    if (culprit !== undefined) worker.held.delete(culprit.token.rangeIndex);
+    if (culprit !== undefined && !worker.givenUp) worker.held.delete(culprit.token.rangeIndex);
     const returnedCount = this.#requeue(worker);
-    if (culprit !== undefined && execution !== undefined) {
+    if (culprit !== undefined && execution !== undefined && !worker.givenUp) {
       const { token, copy } = culprit;
       const report = this.#judgeFailure(culprit, {
         kind: 'failed',
@@ -357,17 +369,15 @@ export class TokenScatterer {
       if (this.queuedCount < this.#workers.size) this.#listeners.onHungry();
       return;
     }
-    if (this.#ending) {
-      worker.waiting = false;
-      this.#send(worker, { kind: 'end' }, []);
-      return;
-    }
-    this.#listeners.onHungry();
+    if (!this.#ending) this.#listeners.onHungry();
     if (worker.held.size > 0 && !worker.flushed) {
       // Executed ranges wait in open files for further ones that may never come.
       worker.flushed = true;
       worker.waiting = false;
       this.#send(worker, { kind: 'flush' }, []);
+    } else if (this.#ending) {
+      worker.waiting = false;
+      this.#send(worker, { kind: 'end' }, []);
     }
   }
 

@@ -30,14 +30,21 @@ export interface WorkerPoolOptions {
   readonly heapMaxMB: number | null;
 }
 
+export interface DeadSession {
+  readonly peer: string;
+  readonly workerIndex: number;
+  readonly failure: Failure;
+  readonly replaced: boolean;
+}
+
 export interface WorkerPoolListeners {
   /** A session is about to start and will speak as `peer`. `apart`: it is for suspects only. */
   onSession(
     peer: string,
     session: { readonly workerIndex: number; readonly board: SupervisedBoard; readonly apart: boolean },
   ): void;
-  /** A session ended without being told to. */
-  onDeath(peer: string, workerIndex: number, failure: Failure): void;
+  /** A session ended without being told to. `replaced`: another one takes its place. */
+  onDeath(dead: DeadSession): void;
   /** Sessions cannot even begin: the run is over. */
   onFatal(error: GranuleError): void;
 }
@@ -118,9 +125,10 @@ export class WorkerPool {
 
   /** `initialize` threw. The session is over; another one tries, up to the limit. */
   noteInitFailed(workerIndex: number, error: GranuleError): void {
-    this.#initFailures += 1;
     const worker = this.#workers[workerIndex];
     if (worker !== undefined) worker.state = 'over';
+    if (this.#closing) return;
+    this.#initFailures += 1;
     if (this.#initFailures >= INIT_FAILURES_MAX) {
       this.#closing = true;
       this.#listeners?.onFatal(
@@ -152,6 +160,19 @@ export class WorkerPool {
     worker.terminatedBy = failure;
     worker.abort.abort();
     return true;
+  }
+
+  /** No session that ends is followed by another one any more. */
+  replaceNoMore(): void {
+    this.#closing = true;
+  }
+
+  /** There is nothing left for workers to do: those that are not ready yet need not become so. */
+  endStarting(): void {
+    this.#closing = true;
+    for (const { workerIndex, state } of this.#workers) {
+      if (state === 'starting') this.terminate(workerIndex, NOT_NEEDED);
+    }
   }
 
   /** Ends every worker that runs foreign code. Those that wait for tokens are ended by the scatterer's message. */
@@ -213,16 +234,19 @@ export class WorkerPool {
     this.#log.warn({ workerIndex: worker.workerIndex, cause: failure.cause, reason: failure.message }, 'worker died');
     const wasStarting = worker.state === 'starting';
     worker.state = 'over';
+    const { workerIndex } = worker;
     if (wasStarting) {
       const cause = new GranuleError('PAYLOAD_INIT_FAILED', failure.message, { cause: error });
-      this.#listeners?.onDeath(peer, worker.workerIndex, failure);
-      this.noteInitFailed(worker.workerIndex, cause);
+      this.#listeners?.onDeath({ peer, workerIndex, failure, replaced: !this.#closing });
+      this.noteInitFailed(workerIndex, cause);
       return;
     }
-    this.#beginAgain(worker.workerIndex);
-    this.#listeners?.onDeath(peer, worker.workerIndex, failure);
+    this.#beginAgain(workerIndex);
+    this.#listeners?.onDeath({ peer, workerIndex, failure, replaced: !this.#closing });
   }
 }
+
+const NOT_NEEDED: Failure = { cause: 'cancelled', message: 'the run is over', logTail: [] };
 
 function failureOf(error: unknown): Failure {
   if (error instanceof SessionDeath) return error.failure;

@@ -122,7 +122,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
         board.setTimeoutMs(supervisor.timeoutMs);
         scatterer.expect(peer, workerIndex, board, 'all');
       },
-      onDeath: (peer, _, failure) => {
+      onDeath: ({ peer, failure }) => {
         deaths.push(failure.cause);
         scatterer.lose(peer, () => failure);
       },
