@@ -109,11 +109,11 @@ describe('a run that is told to stop', () => {
   });
 
   it('finishes what fits, and returns at once what by its usual length does not', async () => {
-    // Six events tell that a length of two seconds is usual; the next two have just begun.
-    const folder = folderOf(`if (n <= 4) await new Promise((resolve) => setTimeout(resolve, 2000));
-      if (n === 5) { ${MARK} await new Promise((resolve) => setTimeout(resolve, 600_000)); }
-      if (n === 6) await new Promise((resolve) => setTimeout(resolve, 600_000));`);
-    const handle = folder.start({ grace: '1s', timeout: 'off', speculate: false, workers: 2 });
+    // Two events tell that a length of four seconds is usual; the next two have just begun.
+    const folder = folderOf(`if (n <= 2) await new Promise((resolve) => setTimeout(resolve, 4000));
+      if (n === 3) { ${MARK} await new Promise((resolve) => setTimeout(resolve, 600_000)); }
+      if (n === 4) await new Promise((resolve) => setTimeout(resolve, 600_000));`);
+    const handle = folder.start({ grace: '3900ms', timeout: 'off', speculate: false, workers: 2 });
     const begun = new Promise<void>((resolve) => {
       const timer = setInterval(() => {
         if (!existsSync(markOf(folder))) return;
@@ -126,17 +126,17 @@ describe('a run that is told to stop', () => {
     handle.drain('requested');
     const timer = setTimeout(() => {
       forced = true;
-    }, 740);
+    }, 2900);
     const summary = await handle.done;
     clearTimeout(timer);
     expect(forced).toBe(false);
-    expect(summary).toMatchObject({ ending: 'drained', events: { finished: 4, failed: 0 } });
+    expect(summary).toMatchObject({ ending: 'drained', events: { finished: 2, failed: 0 } });
     expect(await charged(folder)).toBe(0);
   });
 
   it('stops by itself when the wall time is about to end', async () => {
-    const folder = folderOf('await new Promise((resolve) => setTimeout(resolve, 300));');
-    const ended = await run(folder, ['--walltime', '8s', '--grace', '3s']);
+    const folder = folderOf('await new Promise((resolve) => setTimeout(resolve, 1000));');
+    const ended = await run(folder, ['--walltime', '14s', '--grace', '4s']);
     expect(ended).toMatchObject({ code: 75, signal: null });
     const { events } = summaryOf(ended);
     expect(events.finished).toBeGreaterThan(0);
