@@ -64,6 +64,11 @@ export function formatBytes(sizeBytes: number): string {
   return `${value.toFixed(digits)} ${units[unit]}`;
 }
 
+/** `1 file`, `12 304 files`. */
+export function formatNumberOf(count: number, thing: string): string {
+  return `${formatCount(count)} ${thing}${count === 1 ? '' : 's'}`;
+}
+
 /** `2304`, `12 304`, `1 204 331`: whole numbers with thin groups, the same in every locale. */
 export function formatCount(count: number): string {
   const digits = String(Math.round(count));

@@ -4,6 +4,7 @@
  */
 import { statfsSync } from 'node:fs';
 import { STORE_RESERVE_BYTES } from '../core/limits.ts';
+import { formatBytes } from '../core/quantities.ts';
 import { openStore, type RootDatabase } from '../core/store.ts';
 import type { StoreEntry, StoreKey, StoreWrite, TableStore } from './table-store.ts';
 
@@ -102,7 +103,9 @@ export class LmdbTableStore implements TableStore {
     if (this.#checkedBytes > 0) return;
     const { bavail, bsize } = statfsSync(this.#path);
     if (bavail * bsize < this.#reserveBytes - this.#checkedBytes) {
-      throw new Error(`the disk of ${this.#path} is full: ${bavail * bsize} bytes are free`);
+      const free = formatBytes(bavail * bsize);
+      const reserve = formatBytes(this.#reserveBytes);
+      throw new Error(`the disk of ${this.#path} is full: ${free} are free, ${reserve} are kept in reserve`);
     }
     this.#checkedBytes = this.#reserveBytes / 2;
   }

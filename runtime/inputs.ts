@@ -134,6 +134,7 @@ async function expandFolder(folder: string, outFolder: string): Promise<readonly
   if (files.length === 0) {
     throw new GranuleError('INPUT_NOT_FOUND', `${folder}: the folder holds no files (hidden ones do not count)`, {
       details: { place: folder },
+      remedy: 'name the folder that holds the event files, or the files',
     });
   }
   return files.sort().map(asFile);
@@ -186,7 +187,10 @@ async function missing(path: string, name: string, cause: unknown): Promise<Gran
   const reason = names === undefined ? `there is no folder ${folder}` : 'there is no such file or folder';
   return new GranuleError('INPUT_NOT_FOUND', `${name}: ${reason}`, {
     details: { place: path },
-    ...(near.length === 0 ? {} : { remedy: `did you mean ${near.join(' or ')}?` }),
+    remedy:
+      near.length === 0
+        ? `look with: ls ${names === undefined ? dirname(folder) : folder}`
+        : `did you mean ${near.join(' or ')}?`,
     cause,
   });
 }

@@ -10,6 +10,7 @@ export interface Place {
 export function malformed(message: string, place: Place): GranuleError {
   return new GranuleError('INPUT_MALFORMED', `${message} (offset ${place.offsetBytes}, event ${place.position})`, {
     details: { ...place },
+    remedy: 'look at the file there; copy it again, or have its maker write it again',
   });
 }
 

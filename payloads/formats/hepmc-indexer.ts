@@ -139,7 +139,10 @@ export class HepMCIndexer implements Indexer {
       this.#state = 'header';
       this.#hasStarted ||= isStart;
     } else {
-      throw malformed(`"${line.slice(0, 80)}" does not belong into this listing`, this.#place(offsetBytes));
+      throw malformed(
+        `"${line.slice(0, 80)}" does not belong into a listing of ${this.#listing.keyword}`,
+        this.#place(offsetBytes),
+      );
     }
   }
 

@@ -1,6 +1,7 @@
 /** How an error reaches the user: what, where and remedy on stderr; the stack only when asked for. */
 import { AssertionFailure } from '../../core/assert.ts';
 import { describeThrown, EXIT, type ExitCode, GranuleError, isGranuleError } from '../../core/errors.ts';
+import { printableText } from '../../core/printable.ts';
 
 export function exitCodeOfError(error: unknown): ExitCode {
   return isGranuleError(error) ? (error as GranuleError).exitCode : EXIT.internal;
@@ -8,7 +9,8 @@ export function exitCodeOfError(error: unknown): ExitCode {
 
 /** Lines ending in a newline. */
 export function describeError(error: unknown, debug: boolean): string {
-  const { message, stack } = describeThrown(error);
+  const { message: raw, stack } = describeThrown(error);
+  const message = printableText(raw);
   const lines: string[] = [];
   if (isGranuleError(error)) {
     lines.push(`granule: ${message}`);

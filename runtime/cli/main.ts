@@ -18,7 +18,8 @@ export async function main(argv: readonly string[], surroundings: Surroundings):
   } catch (error) {
     const asJson = argv.includes('--json');
     surroundings.notices.write(describeError(error, debug));
-    if (asJson) await surroundings.results.write(errorAsJson(error));
+    // Where stdout is what failed, the line above has said so.
+    if (asJson) await surroundings.results.write(errorAsJson(error)).catch(() => false);
     return exitCodeOfError(error);
   }
 }

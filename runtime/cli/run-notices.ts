@@ -1,6 +1,7 @@
 /** What a run says on stderr beside its progress: one line for each thing that a user would want to know. */
 import { NOTICES_PER_KIND_MAX } from '../../core/limits.ts';
-import { formatCount, formatDuration } from '../../core/quantities.ts';
+import { printableText } from '../../core/printable.ts';
+import { formatCount, formatDuration, formatNumberOf } from '../../core/quantities.ts';
 import type { DrainReason, NodeEvents } from '../run-events.ts';
 
 const DRAIN_REASONS: Readonly<Record<DrainReason, string>> = {
@@ -14,11 +15,12 @@ const DRAIN_REASONS: Readonly<Record<DrainReason, string>> = {
 };
 
 /**
- * Writes a line per notable event through `note`.
+ * Writes a line per notable event through `write`.
  *
  * @returns a function that stops it, and writes what was only counted
  */
-export function announceRun(events: NodeEvents, note: (line: string) => void): () => void {
+export function announceRun(events: NodeEvents, write: (line: string) => void): () => void {
+  const note = (line: string): void => write(printableText(line));
   const counts = new Map<string, number>();
   const bounded = (kind: string, line: string): void => {
     const count = (counts.get(kind) ?? 0) + 1;
@@ -32,9 +34,9 @@ export function announceRun(events: NodeEvents, note: (line: string) => void): (
     events.on('output:damaged', ({ message }) => bounded('outputs damaged', `made again: ${message}`)),
     events.on('run:recovered', ({ eventsFinished, rangesReturned, filesAdopted, outputsDamaged, wallMs }) => {
       note(
-        `recovered: ${formatCount(eventsFinished)} events finished before, ${formatCount(rangesReturned)} ranges ` +
-          `returned without cost, ${formatCount(filesAdopted)} files adopted, ${formatCount(outputsDamaged)} outputs ` +
-          `damaged (${formatDuration(wallMs)})`,
+        `recovered: ${formatNumberOf(eventsFinished, 'event')} finished before, ${formatNumberOf(rangesReturned, 'range')} ` +
+          `returned without cost, ${formatNumberOf(filesAdopted, 'file')} adopted, ` +
+          `${formatNumberOf(outputsDamaged, 'output')} damaged (${formatDuration(wallMs)})`,
       );
     }),
     events.on('event:failed', ({ lfn, position, attemptNr, cause, message, fatal }) => {
@@ -45,7 +47,7 @@ export function announceRun(events: NodeEvents, note: (line: string) => void): (
       if (cause !== 'recycled') bounded('workers replaced', `worker ${workerIndex} replaced: ${cause}: ${message}`);
     }),
     events.on('run:draining', ({ reason, eventsInExecution }) => {
-      note(`draining: ${DRAIN_REASONS[reason]}; ${formatCount(eventsInExecution)} events are being executed`);
+      note(`draining: ${DRAIN_REASONS[reason]}; ${formatNumberOf(eventsInExecution, 'event')} in execution`);
     }),
   ];
   return () => {

@@ -1,9 +1,12 @@
 /** The result of a run as people read it: what was done, the merged files, and what failed and how to look at it. */
 import { join, relative } from 'node:path';
 import { SUMMARY_ROWS_MAX } from '../../core/limits.ts';
-import { formatBytes, formatCount, formatDuration } from '../../core/quantities.ts';
+import { printableLine } from '../../core/printable.ts';
+import { formatBytes, formatCount, formatDuration, formatNumberOf } from '../../core/quantities.ts';
 import type { RunSummary } from '../run-summary.ts';
 import { formatTable } from './table.ts';
+
+const GO_ON = 'the same command again goes on; outputs are there once complete, or as they stand with --merge-partial';
 
 /** Lines ending in a newline. */
 export function formatSummary(summary: RunSummary, currentFolder: string): string {
@@ -20,9 +23,10 @@ function headline({ events, wallMs, busyFraction, workers, ending, reason }: Run
     ...(events.recovered > 0 ? [`${formatCount(events.recovered)} done before`] : []),
     ...(events.left > 0 ? [`${formatCount(events.left)} left`] : []),
   ];
-  const cores = `${workers} ${workers === 1 ? 'worker' : 'workers'}, busy ${Math.round(100 * busyFraction)} %`;
+  const cores = `${formatNumberOf(workers, 'worker')}, busy ${Math.round(100 * busyFraction)} %`;
   const why = ending === 'complete' || reason === undefined ? '' : `${reason}\n`;
-  return `${facts.join(', ')}; ${formatDuration(wallMs)}, ${cores}\n${why}`;
+  const next = events.left > 0 ? `${GO_ON}\n` : '';
+  return `${facts.join(', ')}; ${formatDuration(wallMs)}, ${cores}\n${why}${next}`;
 }
 
 function outputTable({ outputs }: RunSummary, folder: string): string {
@@ -55,9 +59,11 @@ function failureTable({ failures }: RunSummary, folder: string): string {
 }
 
 function refusals({ refusedInputs }: RunSummary): string {
-  const lines = refusedInputs.slice(0, SUMMARY_ROWS_MAX).map(({ message, code }) => `  ${message} (${code})\n`);
+  const lines = refusedInputs
+    .slice(0, SUMMARY_ROWS_MAX)
+    .map(({ message, code }) => `  ${printableLine(message)} (${code})\n`);
   if (lines.length === 0) return '';
-  const title = `${formatCount(refusedInputs.length)} input files could not be used:\n`;
+  const title = `${formatNumberOf(refusedInputs.length, 'input')} could not be used:\n`;
   return title + lines.join('') + more(refusedInputs.length, 'files', 'manifest.json lists all');
 }
 

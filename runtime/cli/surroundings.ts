@@ -1,5 +1,6 @@
 /** What a command sees of its process: arguments apart, everything it reads from or writes to. */
 import type { Readable } from 'node:stream';
+import { GranuleError } from '../../core/errors.ts';
 
 /** Standard output: results only. */
 export interface ResultOutput {
@@ -9,6 +10,7 @@ export interface ResultOutput {
    * Resolves when the text has been handed to the operating system.
    *
    * @returns false when the reader has gone away (`| head`): nothing more needs to be written
+   * @throws OUTPUT_FAILED
    */
   write(text: string): Promise<boolean>;
 }
@@ -42,11 +44,9 @@ export function processSurroundings(): Surroundings {
 }
 
 function resultsTo(stream: NodeJS.WriteStream): ResultOutput {
+  // Each write hears of its own error; without a listener the stream's would end the program.
+  stream.on('error', () => undefined);
   let readerIsGone = false;
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    readerIsGone = true;
-  });
   return {
     isTTY: stream.isTTY === true,
     columns: stream.columns ?? 80,
@@ -54,9 +54,10 @@ function resultsTo(stream: NodeJS.WriteStream): ResultOutput {
       new Promise((resolve, reject) => {
         if (readerIsGone) return resolve(false);
         stream.write(text, (error) => {
-          if (error === null || error === undefined) resolve(true);
-          else if ((error as NodeJS.ErrnoException).code === 'EPIPE') resolve(false);
-          else reject(error);
+          if (error === null || error === undefined) return resolve(true);
+          readerIsGone = (error as NodeJS.ErrnoException).code === 'EPIPE';
+          if (readerIsGone) resolve(false);
+          else reject(unwritable(error));
         });
       }),
   };
@@ -75,4 +76,11 @@ function noticesTo(stream: NodeJS.WriteStream): NoticeOutput {
       stream.write(text);
     },
   };
+}
+
+function unwritable(cause: Error): GranuleError {
+  return new GranuleError('OUTPUT_FAILED', `the result cannot be written to standard output: ${cause.message}`, {
+    remedy: 'free disk space where it is redirected to; the same command tells the result again',
+    cause,
+  });
 }

@@ -1,4 +1,5 @@
 /** Plain tables for stdout: columns as wide as their widest cell, numbers to the right, two spaces between. */
+import { printableLine } from '../../core/printable.ts';
 
 export interface Column {
   readonly title: string;
@@ -8,7 +9,7 @@ export interface Column {
 /** Lines ending in a newline; trailing spaces cut off. Nothing for a table without rows. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
-  const all = [columns.map((column) => column.title), ...rows];
+  const all = [columns.map((column) => column.title), ...rows.map((row) => row.map(printableLine))];
   const widths = columns.map((_, index) => Math.max(...all.map((row) => displayWidth(row[index] ?? ''))));
   const lines = all.map((row) =>
     columns

@@ -46,14 +46,14 @@ export class ContentIndexer {
   /** @throws also INPUT_EMPTY */
   finish(): IndexedEvents {
     if (this.#indexer === undefined) {
-      if (this.#head.toString('latin1').trim() === '') throw new GranuleError('INPUT_EMPTY', 'the file is empty');
+      if (this.#head.toString('latin1').trim() === '') throw emptyFile('the file is empty');
       this.#recogniseHead();
     }
     this.#indexer?.end();
     const { eventCount } = this.#places;
     const format = this.#format;
     if (format === undefined || eventCount === 0) {
-      throw new GranuleError('INPUT_EMPTY', `the file is valid ${format}, but holds no event`);
+      throw emptyFile(`the file is valid ${format}, but holds no event`);
     }
     return {
       format,
@@ -91,4 +91,8 @@ export class ContentIndexer {
     });
     return this.#indexer;
   }
+}
+
+function emptyFile(message: string): GranuleError {
+  return new GranuleError('INPUT_EMPTY', message, { remedy: 'leave it out, or have its maker write it again' });
 }

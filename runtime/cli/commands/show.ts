@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { formatEventRangeID } from '../../../core/ids.ts';
+import { printableText } from '../../../core/printable.ts';
 import { formatBytes, formatDuration } from '../../../core/quantities.ts';
 import type { TableReader } from '../../../dispatcher/table-reader.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
@@ -82,5 +83,5 @@ function asText(place: EventPlace, range: ShownRange, folder: string): string {
   if (failure?.stack !== undefined) lines.push('', failure.stack);
   if (failure !== undefined && failure.logTail.length > 0) lines.push('', 'last log lines:', ...failure.logTail);
   if (failure !== undefined) lines.push('', `all failed events: granule events --out ${folder} --status fatal`);
-  return `${lines.join('\n')}\n`;
+  return printableText(`${lines.join('\n')}\n`);
 }

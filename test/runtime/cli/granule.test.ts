@@ -1,12 +1,24 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { COMMANDS } from '../../../runtime/cli/command-list.ts';
 import { OPTION_KEYS } from '../../../runtime/option-table.ts';
-import { granule, PROJECT } from './program.ts';
+import { granule, PROGRAM, PROJECT } from './program.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -26,6 +38,23 @@ describe('the program', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     for (const { name } of COMMANDS) expect(stdout).toContain(`  ${name} `);
     for (const exitCode of [0, 1, 2, 3, 4, 75, 130]) expect(stdout).toMatch(new RegExp(`\\b${exitCode} `));
+  });
+
+  it.skipIf(!existsSync('/dev/full'))('says that its result could not be written, without a stack trace', () => {
+    const full = openSync('/dev/full', 'w');
+    try {
+      for (const args of [['config'], ['config', '--json'], ['--help']]) {
+        const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
+          cwd: folder,
+          stdio: ['ignore', full, 'pipe'],
+          encoding: 'utf8',
+        });
+        expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('(OUTPUT_FAILED;') });
+        expect(stderr).not.toContain('    at ');
+      }
+    } finally {
+      closeSync(full);
+    }
   });
 
   it.each(COMMANDS.map(({ name }) => name))('has help on %s by flag and by "help"', async (name) => {

@@ -153,7 +153,7 @@ describe('notices of a run', () => {
     stop();
     events.emit('run:draining', { reason: 'requested', eventsInExecution: 2 });
     expect(lines[0]).toBe(
-      'recovered: 812 events finished before, 13 ranges returned without cost, 1 files adopted, 0 outputs damaged (40 ms)',
+      'recovered: 812 events finished before, 13 ranges returned without cost, 1 file adopted, 0 outputs damaged (40 ms)',
     );
     expect(lines[1]).toBe('failed: a.lhe:1 timeout: ran longer than 60 s (attempt 3, failed for good)');
     expect(lines).toHaveLength(12);

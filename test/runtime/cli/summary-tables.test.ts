@@ -49,7 +49,7 @@ describe('the summary of a run', () => {
         'payload-error       2  a.lhe:88  no lepton',
         'list them: granule events --out out --status fatal',
         '',
-        '1 input files could not be used:',
+        '1 input could not be used:',
         '  b.lhe: ends in event 7 (INPUT_TRUNCATED)',
         '',
       ].join('\n'),
