@@ -7,6 +7,9 @@ import { FAILURE_CAUSES, type FailureCause } from '../core/states.ts';
 /** Reason of an abort by time-out, and what a given-up execution fails with. */
 export const TIMED_OUT = Object.freeze({ timedOut: true, message: 'the event ran longer than its time-out' });
 
+/** Why a worker is ended that has done nothing wrong: what it executes goes back without cost. */
+export const GIVEN_UP: Failure = Object.freeze({ cause: 'cancelled', message: 'the run stops', logTail: [] });
+
 export const LATE_ERROR = {
   exception: 'an error was thrown outside execute',
   rejection: 'a promise was rejected that nobody waits for',

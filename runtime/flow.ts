@@ -17,8 +17,7 @@ import type { LoggerFactory } from '../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker } from '../core/messages.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { LocalAddresses, ServerChannel } from './channel.ts';
-import { boardTimeMs } from './execution-board.ts';
-import { failureOf, failureOfSuspect } from './failures.ts';
+import { failureOf, failureOfSuspect, GIVEN_UP } from './failures.ts';
 import { MergeService } from './merge/merge-service.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
@@ -36,9 +35,6 @@ import { TokenScatterer } from './token-scatterer.ts';
 import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
 import type { DeadSession, WorkerPool } from './worker-pool.ts';
 import { removeTraces } from './worker-traces.ts';
-
-/** Why workers are ended that have done nothing wrong. */
-const GIVEN_UP: Failure = { cause: 'cancelled', message: 'the run stops', logTail: [] };
 
 export interface FlowInput {
   readonly options: ResolvedRunOptions;
@@ -119,17 +115,8 @@ export class Flow {
    */
   async drain(timeLeftMs: number): Promise<void> {
     this.#input.pool.replaceNoMore();
+    this.#supervisor.endBy(timeLeftMs);
     await this.#pilot.drain();
-    const usualMs = this.#supervisor.percentileMs(95);
-    for (const { workerIndex, execution } of this.#scatterer.executing()) {
-      const elapsedMs = boardTimeMs() - execution.startedAtMs;
-      if (usualMs - elapsedMs > timeLeftMs) this.#giveUp(workerIndex);
-    }
-  }
-
-  #giveUp(workerIndex: number): void {
-    this.#scatterer.giveUp(workerIndex);
-    this.#input.pool.terminate(workerIndex, GIVEN_UP);
   }
 
   get isDraining(): boolean {

@@ -8,7 +8,7 @@ import { createHistogram } from 'node:perf_hooks';
 import { EVENTS_FOR_MEDIAN, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS, TIMEOUT_STUCK_MS } from '../core/limits.ts';
 import type { RangeReport } from '../core/messages.ts';
 import { boardTimeMs } from './execution-board.ts';
-import { TIMED_OUT } from './failures.ts';
+import { GIVEN_UP, TIMED_OUT } from './failures.ts';
 import type { TimeoutRule } from './options.ts';
 import type { TokenScatterer } from './token-scatterer.ts';
 import type { WorkerPool } from './worker-pool.ts';
@@ -33,6 +33,8 @@ export class Supervisor {
   readonly #copied = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
   #timeoutMs = 0;
+  /** when everything is to be over ({@link boardTimeMs}); executions that will not be are given up */
+  #deadlineMs = Number.POSITIVE_INFINITY;
   /** true when nothing is left to hand out */
   #atTail = false;
   #copyCount = 0;
@@ -71,6 +73,12 @@ export class Supervisor {
     return this.#lengths.count === 0 ? 0 : this.#lengths.percentile(percentile) / 1000;
   }
 
+  /** From now on executions that by the usual length will not be over in `timeLeftMs` are given up, at no cost. */
+  endBy(timeLeftMs: number): void {
+    this.#deadlineMs = boardTimeMs() + timeLeftMs;
+    this.#giveUpLate();
+  }
+
   noteReports(reports: readonly RangeReport[]): void {
     for (const report of reports) {
       if (report.kind === 'finished') this.#lengths.record(Math.max(1, Math.round(report.wallMs * 1000)));
@@ -99,7 +107,17 @@ export class Supervisor {
         });
       }
     }
-    if (this.#options.speculate && this.#atTail) this.#speculate(nowMs);
+    if (this.#deadlineMs < Number.POSITIVE_INFINITY) this.#giveUpLate();
+    else if (this.#options.speculate && this.#atTail) this.#speculate(nowMs);
+  }
+
+  #giveUpLate(): void {
+    const usualMs = this.percentileMs(95);
+    for (const { workerIndex, execution } of this.#scatterer.executing()) {
+      if (execution.startedAtMs + usualMs <= this.#deadlineMs) continue;
+      this.#scatterer.giveUp(workerIndex);
+      this.#pool.terminate(workerIndex, GIVEN_UP);
+    }
   }
 
   #speculate(nowMs: number): void {

@@ -109,11 +109,11 @@ describe('a run that is told to stop', () => {
   });
 
   it('finishes what fits, and returns at once what by its usual length does not', async () => {
-    // Two events tell that a length of four seconds is usual; the next two have just begun.
-    const folder = folderOf(`if (n <= 2) await new Promise((resolve) => setTimeout(resolve, 4000));
+    // Two events tell that a length of ten seconds is usual; the next two have just begun.
+    const folder = folderOf(`if (n <= 2) await new Promise((resolve) => setTimeout(resolve, 10_000));
       if (n === 3) { ${MARK} await new Promise((resolve) => setTimeout(resolve, 600_000)); }
       if (n === 4) await new Promise((resolve) => setTimeout(resolve, 600_000));`);
-    const handle = folder.start({ grace: '3900ms', timeout: 'off', speculate: false, workers: 2 });
+    const handle = folder.start({ grace: '9900ms', timeout: 'off', speculate: false, workers: 2 });
     const begun = new Promise<void>((resolve) => {
       const timer = setInterval(() => {
         if (!existsSync(markOf(folder))) return;
@@ -126,7 +126,7 @@ describe('a run that is told to stop', () => {
     handle.drain('requested');
     const timer = setTimeout(() => {
       forced = true;
-    }, 2900);
+    }, 7900);
     const summary = await handle.done;
     clearTimeout(timer);
     expect(forced).toBe(false);
