@@ -330,6 +330,11 @@ export const PROGRESS_RATE_WINDOW_MS = 20_000;
 export const NOTICES_PER_KIND_MAX = 10;
 /** Rows of one part of the result table; the manifest has them all. */
 export const SUMMARY_ROWS_MAX = 20;
+/** Output files that a plan names; a run makes all of them. */
+export const PLAN_OUTPUTS_MAX = 1000;
+/** What a plan reckons per range and per event: the event table unmerged, and the event index, as measured, rounded up. */
+export const PLAN_TABLE_BYTES_PER_RANGE = 6;
+export const PLAN_INDEX_BYTES_PER_EVENT = 10;
 /** Ranges that a listing reads from the event table at a time. */
 export const LISTING_PAGE_RANGES = 1000;
 /** Rows of a listing for people, unless told otherwise. */

@@ -14,6 +14,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/run.ts')).runCommand,
   },
   {
+    name: 'plan',
+    summary: 'what a run would do: inputs, counts, outputs, disk, what is left to resume',
+    load: async () => (await import('./commands/plan.ts')).planCommand,
+  },
+  {
     name: 'demo',
     summary: 'see the whole flow work on generated events',
     load: async () => (await import('./commands/demo.ts')).demoCommand,

@@ -4,9 +4,9 @@ import type { Command } from 'commander';
 import type { ExitCode } from '../../../core/errors.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { BUILTIN_PAYLOADS } from '../../../payloads/builtin/builtin-payloads.ts';
-import { OPTION_TABLE, type OptionKey, type OptionText } from '../../option-table.ts';
 import type { ResolvedRunOptions } from '../../options.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
+import { defaultLimits } from '../default-limits.ts';
 import { defineRunFlags, readOptionLayers } from '../option-layers.ts';
 import { listenForStopSignals } from '../stop-signals.ts';
 import { formatSummary } from '../summary-tables.ts';
@@ -14,9 +14,6 @@ import type { Surroundings } from '../surroundings.ts';
 import { watchRun } from '../watch-run.ts';
 
 export const runCommand: CliCommand = { define, run };
-
-/** Limits that end or fail something: shown at the start when nobody has chosen them. */
-const SHOWN_LIMITS: readonly OptionKey[] = ['timeout', 'failuresMax', 'lossesMax', 'halt', 'outputSizeMax'];
 
 function define(command: Command): void {
   defineRunFlags(command);
@@ -72,10 +69,7 @@ function greeting(options: ResolvedRunOptions, given: ReadonlySet<string>, surro
   const out = relative(surroundings.currentFolder, outFolder) || '.';
   const workers = `${workerCount} ${workerCount === 1 ? 'worker' : 'workers'}`;
   const facts = [`granule ${GRANULE_VERSION}`, `payload ${payload}`, workers, `seed ${seed}`, `out ${out}`];
-  const defaults = SHOWN_LIMITS.filter((key) => !given.has(key)).map((key) => {
-    const { default: value }: OptionText = OPTION_TABLE[key];
-    return `${key} ${value}`;
-  });
+  const defaults = defaultLimits(given).map(({ key, value }) => `${key} ${value}`);
   const limits = defaults.length === 0 ? '' : `limits by default: ${defaults.join(', ')} (granule config shows all)\n`;
   return `${facts.join('  ')}\n${limits}`;
 }
