@@ -51,6 +51,16 @@ export interface DispatcherOptions {
   readonly onFatal: (error: GranuleError) => void;
 }
 
+export interface JobDescription {
+  readonly jobID: number;
+  readonly taskID: number;
+  /** undefined: it left, or its lease ended and all it held was taken back */
+  readonly consumerID: string | undefined;
+  readonly heldCount: number;
+  /** nothing it says changes anything any more */
+  readonly stopped: boolean;
+}
+
 /** How a dispatcher is driven; a simulation puts its own parts here. */
 export interface DispatcherDrive {
   readonly store: TableStore;
@@ -242,6 +252,21 @@ export class Dispatcher implements DispatcherApi, MergeApi {
       reports.push(describeRange(table.plan, rangeIndex, table.chunkOf(rangeIndex)));
     }
     return reports;
+  }
+
+  /** The range that holds an event, by its 1-based position; undefined for one that the task does not have. */
+  findRange(taskID: number, fileIndex: number, position: number): number | undefined {
+    return this.#core.task(taskID).table.plan.rangeAt(fileIndex, position);
+  }
+
+  /** What is known of a job: PanDA's protocol names nothing else. Undefined for one that never was. */
+  describeJob(jobID: number): JobDescription | undefined {
+    const taskID = this.#core.taskOfJob(jobID);
+    if (taskID === undefined) return undefined;
+    const job = this.#core.consumers.job(jobID);
+    if (job === undefined) return { jobID, taskID, consumerID: undefined, heldCount: 0, stopped: true };
+    const { consumer, heldCount, stopped } = job;
+    return { jobID, taskID, consumerID: consumer.identity.consumerID, heldCount, stopped };
   }
 
   /** Files of a task in order, read from the store. */

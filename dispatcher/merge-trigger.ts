@@ -298,7 +298,9 @@ export class MergeTrigger {
 }
 
 function finishedOf(items: readonly MergeItem[]): ReadonlySet<number> {
-  return new Set(items.flatMap((item) => (item.kind === 'finished' ? [item.rangeIndex] : [])));
+  const finished = new Set<number>();
+  for (const item of items) if (item.kind === 'finished') finished.add(item.rangeIndex);
+  return finished;
 }
 
 function invalid(message: string): GranuleError {

@@ -358,6 +358,22 @@ describe('users', () => {
   });
 });
 
+describe('a job', () => {
+  it('is known by its number, also after its consumer left, and its events by file and position', async () => {
+    const taskID = await submit(dispatcher, [3, 4]);
+    const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
+    await consumer.take(2);
+    const job = { jobID: consumer.jobID, taskID, consumerID: 'a', heldCount: 2, stopped: false };
+    expect(dispatcher.describeJob(consumer.jobID)).toEqual(job);
+    await consumer.leave();
+    expect(dispatcher.describeJob(consumer.jobID)).toMatchObject({ taskID, consumerID: undefined, stopped: true });
+    await reopen();
+    expect(dispatcher.describeJob(consumer.jobID)).toMatchObject({ taskID, consumerID: undefined });
+    expect(dispatcher.describeJob(99)).toBeUndefined();
+    expect([dispatcher.findRange(taskID, 1, 4), dispatcher.findRange(taskID, 1, 5)]).toEqual([6, undefined]);
+  });
+});
+
 describe('a silent consumer', () => {
   it('loses a million ranges in slices, each of them charged once', async () => {
     const taskID = await submit(dispatcher, [1_000_000], { unmergedFilesMax: 2_000_000 });
