@@ -8,10 +8,10 @@ import { GranuleError } from '../core/errors.ts';
 import { OUTPUT_GATHER_BYTES } from '../core/limits.ts';
 import { stageOut } from './stage-out.ts';
 
-/** A state of the file to which it can be rolled back. */
 /** Name of a file that is not complete: it ends so. */
 export const TEMPORARY_SUFFIX = '.part';
 
+/** A state of the file to which it can be rolled back. */
 export interface EventFileMark {
   readonly sizeBytes: number;
   readonly crc: number;

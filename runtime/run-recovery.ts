@@ -1,10 +1,13 @@
 /** What an earlier start of a run has left, taken up before the first event of this one. */
+import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import { adoptOutputs } from './adoption.ts';
 import { takeBoardFiles } from './board-file.ts';
+import { TEMPORARY_SUFFIX } from './event-file.ts';
 import { type DamagedOutput, findDamagedOutputs } from './merge/completed-check.ts';
 import { sweepGrowingFolder } from './merge/growing-sweep.ts';
 import { streamFormat } from './merge/output-names.ts';
@@ -64,6 +67,17 @@ export async function recoverTask(
       adopted.map((range) => ({ kind: 'finished', ...range, wallMs: 0, cpuMs: 0 })),
     );
   }
+  await removeHalfWritten(folders.workers);
   await dispatcher.releaseDead(taskID, inExecution);
   return { returnedCount: ranges.length - adopted.length, adoptedCount: adopted.length, damaged };
+}
+
+/** Event files that dead workers had not completed: each has a name that nobody will use again. */
+async function removeHalfWritten(workersFolder: string): Promise<void> {
+  for (const worker of await readdir(workersFolder, { withFileTypes: true })) {
+    if (!worker.isDirectory()) continue;
+    const folder = join(workersFolder, worker.name);
+    const names = (await readdir(folder)).filter((name) => name.endsWith(TEMPORARY_SUFFIX));
+    await Promise.all(names.map((name) => rm(join(folder, name), { force: true })));
+  }
 }

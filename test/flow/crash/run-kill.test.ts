@@ -113,6 +113,11 @@ function hashes(out: string): Record<string, string> {
   );
 }
 
+function filesLeft(kind: string): string[] {
+  const entries = readdirSync(join(folder, 'killed/.granule', kind), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
+}
+
 it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})`, async () => {
   const settings = { seed: 7, energyGeV: 91.2, meanPrimaries: 4 };
   const events = Array.from({ length: EVENTS }, (_, index) => toyEventText(settings, index + 1));
@@ -145,6 +150,7 @@ it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})
     return recordedBefore[start ?? Number.NaN]?.includes(position ?? Number.NaN) === true;
   });
   expect(again).toEqual([]);
-  const left = readdirSync(join(folder, 'killed/.granule/unmerged'), { recursive: true, withFileTypes: true });
-  expect(left.filter((entry) => entry.isFile())).toEqual([]);
+  expect(filesLeft('unmerged')).toEqual([]);
+  expect(filesLeft('merge')).toEqual([]);
+  expect(filesLeft('workers').filter((name) => name.endsWith('.part'))).toEqual([]);
 }, 240_000);
