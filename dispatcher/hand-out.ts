@@ -51,6 +51,7 @@ export class HandOut {
     },
   ): LeasedRange[] {
     const lease = new Lease(this.#table, job, options.countMax, options.eventsMax);
+    const cursorBefore = this.#table.cursor;
     const suspect = this.#nextSuspect();
     if (suspect !== undefined && lease.take(suspect)) return lease.alone();
     this.#takeReturned(lease);
@@ -59,7 +60,8 @@ export class HandOut {
       this.#takeInFileOrder(lease, tailBegins, options.freshMax);
       if (this.#table.cursor >= tailBegins) this.#takeTail(lease, this.costHints);
     } else this.#takeInFileOrder(lease, this.#table.plan.rangeCount, options.freshMax);
-    if (lease.ranges.length > 0) this.#table.noteProgress();
+    // Also for nothing taken: what the cursor has passed counts as returned when it opens again, after a death, too.
+    if (lease.ranges.length > 0 || this.#table.cursor !== cursorBefore) this.#table.noteProgress();
     return lease.ranges;
   }
 

@@ -13,7 +13,8 @@ import { check, commands, type Ending, type Real } from './commands.ts';
 import { costOf, EventTableModel, type ModelOptions } from './event-table-model.ts';
 
 const RUNS = Number(process.env['GRANULE_MODEL_RUNS'] ?? 10_000);
-const SEED = Number(process.env['GRANULE_MODEL_SEED'] ?? Date.now() % 0x7fffffff);
+/** A check repeats one series, so that it fails for changes only; the long test looks at new ones. */
+const SEED = Number(process.env['GRANULE_MODEL_SEED'] ?? (RUNS > 10_000 ? Date.now() % 0x7fffffff : 9_620_305));
 
 /** A store that a dead dispatcher can write no more, and that stays open for the next one. */
 class CutStore implements TableStore {
