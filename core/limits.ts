@@ -138,6 +138,8 @@ export const LEASE_AHEAD_UNMEASURED = 64;
 export const HEARTBEAT_MS = 5_000;
 /** A payload's `prepare` and `report` may take this long. */
 export const PREPARE_TIMEOUT_MS = 30 * 60_000;
+/** How long `granule stop` waits for a run to end. */
+export const STOP_WAIT_MS = 120_000;
 /** How often a run tells its progress. */
 export const PROGRESS_MS = 500;
 /** Committed ranges that are looked at to list in the manifest which payload made them. */

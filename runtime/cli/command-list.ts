@@ -44,6 +44,16 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/show.ts')).showCommand,
   },
   {
+    name: 'retry',
+    summary: 'put events that failed for good back, for the next run to try again',
+    load: async () => (await import('./commands/retry.ts')).retryCommand,
+  },
+  {
+    name: 'stop',
+    summary: 'drain a run that is on, from outside',
+    load: async () => (await import('./commands/stop.ts')).stopCommand,
+  },
+  {
     name: 'init',
     summary: 'write a small project with a payload of your own',
     load: async () => (await import('./commands/init.ts')).initCommand,
