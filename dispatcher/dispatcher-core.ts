@@ -52,7 +52,8 @@ export class DispatcherCore {
     this.consumers.load(this.store, this.clock.monotonicMs());
     for (const { value } of [...this.store.entries(['task'])]) {
       const task = this.makeTask(unpackRecord<TaskRecord>(value));
-      task.load();
+      // What is being deleted may be there in part only.
+      if (!task.record.deleted) task.load();
     }
   }
 

@@ -182,11 +182,12 @@ export class RangeTable implements WriteSource {
   setSuspect(rangeIndex: number, suspect: boolean): void {
     if (this.suspects.has(rangeIndex) === suspect) return;
     const chunk = this.chunkOf(rangeIndex);
-    const word = chunk.wordAt(rangeIndex - chunk.firstRange);
+    const offset = rangeIndex - chunk.firstRange;
+    const word = chunk.wordAt(offset);
     if (this.#isReturned(word, rangeIndex)) this.returned.remove(chunk.index);
     if (suspect) this.suspects.add(rangeIndex);
     else this.suspects.delete(rangeIndex);
-    if (this.#isReturned(word, rangeIndex)) this.returned.add(chunk.index);
+    if (this.#isReturned(word, rangeIndex)) this.#noteReturned(chunk, offset);
     this.chunks.changed(chunk);
   }
 
@@ -233,10 +234,7 @@ export class RangeTable implements WriteSource {
       if (!held) this.#dropFrom(chunk, offset);
     }
     if (this.#isReturned(before, rangeIndex)) this.returned.remove(chunk.index);
-    if (this.#isReturned(after, rangeIndex)) {
-      this.returned.add(chunk.index);
-      if (offset < chunk.returnedFrom) chunk.returnedFrom = offset;
-    }
+    if (this.#isReturned(after, rangeIndex)) this.#noteReturned(chunk, offset);
     const terminal = isTerminal(after);
     if (terminal !== isTerminal(before)) {
       if (terminal) this.#watch?.becameTerminal(rangeIndex);
@@ -248,6 +246,11 @@ export class RangeTable implements WriteSource {
     if (to === running) return;
     this.chunks.changed(chunk);
     this.#commit.changed(this);
+  }
+
+  #noteReturned(chunk: Chunk, offset: number): void {
+    this.returned.add(chunk.index);
+    if (offset < chunk.returnedFrom) chunk.returnedFrom = offset;
   }
 
   #count(rangeIndex: number, from: number, to: number): void {
