@@ -54,15 +54,16 @@ beforeEach(() => {
 afterEach(() => removeFolder(path));
 
 /** A dispatcher in another process; resolves when it has opened the store. */
-async function startElsewhere() {
-  const child = spawn(process.execPath, [victim, path, '1', '1000000'], { stdio: ['ignore', 'pipe', 'inherit'] });
+async function startElsewhere(rangeCount: number) {
+  const args = [victim, path, '1', String(rangeCount)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   await once(child.stdout, 'data');
   return child;
 }
 
 describe('a store that somebody holds', () => {
   it('is refused naming host and pid, and is free without help once its holder was killed', async () => {
-    const holder = await startElsewhere();
+    const holder = await startElsewhere(1_000_000);
     try {
       await expect(openDispatcher(path)).rejects.toMatchObject({
         code: 'STORE_BUSY',
@@ -82,7 +83,7 @@ describe('a store that somebody holds', () => {
   });
 
   it('remembers the death of its holder until somebody took up what that had left', async () => {
-    const holder = await startElsewhere();
+    const holder = await startElsewhere(1_000_000);
     holder.kill('SIGKILL');
     await once(holder, 'close');
     const refused = await openDispatcher(path);
@@ -97,6 +98,33 @@ describe('a store that somebody holds', () => {
     const third = await openDispatcher(path);
     expect(third.recovery.afterDeath).toBe(false);
     await third.close();
+  });
+
+  it('can be read all the time, and every look sees one moment', async () => {
+    const rangeCount = 3000;
+    const holder = await startElsewhere(rangeCount);
+    holder.stdout.resume();
+    const closed = once(holder, 'close');
+    let ended = false;
+    void closed.then(() => {
+      ended = true;
+    });
+    const reader = openTableReader(path);
+    let looks = 0;
+    while (!ended) {
+      await new Promise((resolve) => setImmediate(resolve));
+      const [task] = reader.tasks();
+      if (task === undefined) continue;
+      const { ranges } = reader.events({ taskID: 1, limit: rangeCount });
+      const total = Object.values(task.ranges).reduce((sum, count) => sum + count, 0);
+      expect([0, rangeCount]).toContain(total);
+      for (const range of ranges) if (range.state !== 'ready') expect(range.attemptNr).toBeGreaterThan(0);
+      looks += 1;
+    }
+    expect(looks).toBeGreaterThan(3);
+    expect((await closed)[0]).toBe(0);
+    expect(reader.tasks()[0]?.ranges).toMatchObject({ sent: 0, ready: 0, finished: 0 });
+    await reader.close();
   });
 
   it('by this very process is refused too, until it is closed', async () => {

@@ -69,12 +69,13 @@ class Ledger {
       expect(range.state).not.toBe('merged');
       if (range.state === 'finished') expect(Number(attempt)).toBe(range.outputs);
     } else if (word === 'failed') {
-      range.state = 'failed';
       range.failures += 1;
+      // Answers of one group are told in any order: by now another consumer may have told that it was given the range.
+      if (Number(attempt) === range.attempt) range.state = 'failed';
     } else if (word === 'finished') {
       range.state = 'finished';
       range.outputs = Number(outputs);
-    } else if (word === 'damaged' || word === 'merged') range.state = word;
+    } else if (word === 'merged' || (word === 'damaged' && range.state === 'finished')) range.state = word;
   }
 
   /** The store must be where the ledger is, or further: one unanswered call of each consumer and of the merger. */
