@@ -9,6 +9,7 @@
 import type { ConsumerIdentity } from '../core/dispatcher-api.ts';
 import { LEASE_CHECKS } from '../core/limits.ts';
 import type { GroupCommit, WriteSource } from './group-commit.ts';
+import { HeldChunks } from './held-chunks.ts';
 import { identifyProcess, livenessOf, type ProcessIdentity, thisHost } from './process-identity.ts';
 import { packRecord, unpackRecord } from './record-codec.ts';
 import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
@@ -19,9 +20,7 @@ export interface HeldJob {
   readonly consumer: Consumer;
   /** what of the job's share has been handed out */
   eventsHandedOut: number;
-  heldCount: number;
-  /** number of held ranges by chunk */
-  readonly heldIn: Map<number, number>;
+  readonly held: HeldChunks;
   /** the task was cancelled, or the consumer is deaf */
   stopped: boolean;
 }
@@ -33,7 +32,8 @@ export interface Consumer {
   readonly process: ProcessIdentity | undefined;
   /** lives in the dispatcher's own process: its life is the dispatcher's */
   readonly inProcess: boolean;
-  readonly jobs: Map<number, HeldJob>;
+  /** few */
+  readonly jobs: HeldJob[];
   state: 'active' | 'expired' | 'orphaned';
   /** monotonic */
   leaseEndsMs: number;
@@ -85,7 +85,7 @@ export class ConsumerBook implements WriteSource {
         identity: record.identity,
         process: record.process,
         inProcess: false,
-        jobs: new Map(),
+        jobs: [],
         state: record.expired ? 'expired' : gone ? 'orphaned' : 'active',
         leaseEndsMs: monotonicMs + this.#leaseMs,
       };
@@ -96,7 +96,7 @@ export class ConsumerBook implements WriteSource {
       }
       if (consumer.state === 'active') {
         this.#enlist(consumer);
-      } else for (const job of consumer.jobs.values()) job.stopped = true;
+      } else for (const job of consumer.jobs) job.stopped = true;
     }
   }
 
@@ -110,7 +110,7 @@ export class ConsumerBook implements WriteSource {
       identity,
       process: local,
       inProcess: local !== undefined && identity.pid === process.pid,
-      jobs: new Map(),
+      jobs: [],
       state: 'active',
       leaseEndsMs: monotonicMs + this.#leaseMs,
     };
@@ -153,7 +153,7 @@ export class ConsumerBook implements WriteSource {
 
   closeJob(job: HeldJob): void {
     this.#jobs.delete(job.jobID);
-    job.consumer.jobs.delete(job.jobID);
+    job.consumer.jobs.splice(job.consumer.jobs.indexOf(job), 1);
     this.noteChange(job.consumer);
   }
 
@@ -166,12 +166,12 @@ export class ConsumerBook implements WriteSource {
   silence(consumer: Consumer, state: 'expired' | 'orphaned'): void {
     consumer.state = state;
     this.#delist(consumer);
-    for (const job of consumer.jobs.values()) job.stopped = true;
+    for (const job of consumer.jobs) job.stopped = true;
     this.noteChange(consumer);
   }
 
   forget(consumer: Consumer): void {
-    for (const job of consumer.jobs.values()) this.#jobs.delete(job.jobID);
+    for (const job of consumer.jobs) this.#jobs.delete(job.jobID);
     this.#bySerial.delete(consumer.serial);
     this.#delist(consumer);
     this.noteChange(consumer);
@@ -235,8 +235,8 @@ export class ConsumerBook implements WriteSource {
   }
 
   #addJob(consumer: Consumer, jobID: number, taskID: number): HeldJob {
-    const job = { jobID, taskID, consumer, eventsHandedOut: 0, heldCount: 0, heldIn: new Map(), stopped: false };
-    consumer.jobs.set(jobID, job);
+    const job = { jobID, taskID, consumer, eventsHandedOut: 0, held: new HeldChunks(), stopped: false };
+    consumer.jobs.push(job);
     this.#jobs.set(jobID, job);
     return job;
   }
@@ -262,21 +262,7 @@ function packConsumer(consumer: Consumer): Uint8Array {
     process: consumer.process,
     inProcess: consumer.inProcess,
     expired: consumer.state === 'expired',
-    jobs: [...consumer.jobs.values()].map((job) => [job.jobID, job.taskID, job.eventsHandedOut, job.stopped] as const),
+    jobs: consumer.jobs.map((job) => [job.jobID, job.taskID, job.eventsHandedOut, job.stopped] as const),
   };
   return packRecord(record);
-}
-
-/** The job got a range of this chunk. */
-export function noteTaken(job: HeldJob, chunkIndex: number): void {
-  job.heldCount += 1;
-  job.heldIn.set(chunkIndex, (job.heldIn.get(chunkIndex) ?? 0) + 1);
-}
-
-/** The job holds one range less of this chunk. */
-export function noteDropped(job: HeldJob, chunkIndex: number): void {
-  job.heldCount -= 1;
-  const left = (job.heldIn.get(chunkIndex) ?? 0) - 1;
-  if (left > 0) job.heldIn.set(chunkIndex, left);
-  else job.heldIn.delete(chunkIndex);
 }

@@ -265,8 +265,8 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     if (taskID === undefined) return undefined;
     const job = this.#core.consumers.job(jobID);
     if (job === undefined) return { jobID, taskID, consumerID: undefined, heldCount: 0, stopped: true };
-    const { consumer, heldCount, stopped } = job;
-    return { jobID, taskID, consumerID: consumer.identity.consumerID, heldCount, stopped };
+    const { consumer, held, stopped } = job;
+    return { jobID, taskID, consumerID: consumer.identity.consumerID, heldCount: held.total, stopped };
   }
 
   /** Files of a task in order, read from the store. */

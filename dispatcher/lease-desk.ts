@@ -28,7 +28,7 @@ import type { Task } from './task.ts';
 import { RANGE_ACTIONS, REFUSALS } from './transitions.ts';
 
 /** Looked at in one go when leases are checked. */
-const CONSUMERS_PER_CHECK = 50_000;
+const CONSUMERS_PER_CHECK = 20_000;
 
 interface TakeBack {
   readonly job: HeldJob;
@@ -62,13 +62,12 @@ export class LeaseDesk implements DispatcherApi {
     const monotonicMs = this.#core.clock.monotonicMs();
     const consumer = consumers.admit(request.consumer, monotonicMs);
     consumers.renew(consumer, monotonicMs);
-    for (const job of [...consumer.jobs.values()]) {
-      if (job.heldCount === 0 && (job.stopped || this.#shareLeft(job) <= 0)) consumers.closeJob(job);
+    for (const job of [...consumer.jobs]) {
+      if (job.held.total === 0 && (job.stopped || this.#shareLeft(job) <= 0)) consumers.closeJob(job);
     }
     const job =
-      [...consumer.jobs.values()].find(
-        (open) => open.taskID === task.taskID && !open.stopped && this.#shareLeft(open) > 0,
-      ) ?? consumers.openJob(consumer, this.#core.takeJobID(task.taskID), task.taskID);
+      consumer.jobs.find((open) => open.taskID === task.taskID && !open.stopped && this.#shareLeft(open) > 0) ??
+      consumers.openJob(consumer, this.#core.takeJobID(task.taskID), task.taskID);
     await this.#core.commit.durable();
     return { taskID: task.taskID, jobID: job.jobID, kind: 'process' };
   }
@@ -137,7 +136,7 @@ export class LeaseDesk implements DispatcherApi {
     const consumer = this.#core.consumers.find(request.consumerID);
     if (consumer === undefined) return { command: 'stop' };
     this.#core.consumers.renew(consumer, this.#core.clock.monotonicMs());
-    const jobs = [...consumer.jobs.values()];
+    const { jobs } = consumer;
     return { command: jobs.length > 0 && jobs.every((job) => job.stopped) ? 'stop' : 'continue' };
   }
 
@@ -189,38 +188,38 @@ export class LeaseDesk implements DispatcherApi {
       if (left <= 0) return true;
       const task = this.#core.tasks.get(next.job.taskID);
       if (task !== undefined) left -= this.#takeBack(task, next, left);
-      if (task !== undefined && next.job.heldCount > 0) continue;
+      if (task !== undefined && next.job.held.total > 0) continue;
       this.#takeBacks.shift();
       this.#core.consumers.closeJob(next.job);
-      if (next.job.consumer.jobs.size === 0) this.#core.consumers.forget(next.job.consumer);
+      if (next.job.consumer.jobs.length === 0) this.#core.consumers.forget(next.job.consumer);
     }
   }
 
   /** Gives back all that a job holds, at once and without cost. */
   releaseAll(task: Task, job: HeldJob): void {
-    while (job.heldCount > 0) this.#takeBack(task, { job, action: RANGE_ACTIONS.release }, job.heldCount);
+    while (job.held.total > 0) this.#takeBack(task, { job, action: RANGE_ACTIONS.release }, job.held.total);
   }
 
   #expire(consumer: Consumer, reason: string): void {
-    const held = [...consumer.jobs.values()].reduce((sum, job) => sum + job.heldCount, 0);
+    const held = consumer.jobs.reduce((sum, job) => sum + job.held.total, 0);
     this.#core.logger.info({ consumerID: consumer.identity.consumerID, held, reason }, 'consumer went away');
     this.#core.consumers.silence(consumer, 'expired');
     this.#takeAllBack(consumer, RANGE_ACTIONS.expire);
   }
 
   #takeAllBack(consumer: Consumer, action: TakeBack['action']): void {
-    for (const job of consumer.jobs.values()) this.#takeBacks.push({ job, action });
-    if (consumer.jobs.size === 0) this.#core.consumers.forget(consumer);
+    for (const job of consumer.jobs) this.#takeBacks.push({ job, action });
+    if (consumer.jobs.length === 0) this.#core.consumers.forget(consumer);
   }
 
   /** Whole chunks until `countMax` is reached; returns how many ranges were looked at or taken back. */
   #takeBack(task: Task, { job, action }: TakeBack, countMax: number): number {
     const { table } = task;
     let looked = 0;
-    for (const chunkIndex of [...job.heldIn.keys()]) {
+    for (const chunkIndex of job.held.chunks()) {
       if (looked >= countMax) break;
       const chunk = table.chunks.get(chunkIndex);
-      for (let offset = 0; job.heldIn.has(chunkIndex); offset += 1) {
+      for (let offset = 0; job.held.has(chunkIndex); offset += 1) {
         assert(offset < RANGES_PER_CHUNK, 'what a job holds is in its chunks');
         const word = chunk.wordAt(offset);
         looked += 1;
@@ -248,7 +247,7 @@ export class LeaseDesk implements DispatcherApi {
     const consumer = this.#core.consumers.find(consumerID);
     if (consumer === undefined) return undefined;
     this.#core.consumers.renew(consumer, this.#core.clock.monotonicMs());
-    return consumer.jobs.get(jobID);
+    return consumer.jobs.find((job) => job.jobID === jobID);
   }
 
   #shareLeft(job: HeldJob): number {

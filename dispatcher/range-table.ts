@@ -7,7 +7,7 @@ import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import { type CountsPerState, RANGE_STATE_NAMES, RANGE_STATES } from '../core/states.ts';
 import type { Chunk } from './chunk.ts';
 import { ChunkCache } from './chunk-cache.ts';
-import { type HeldJob, noteDropped, noteTaken } from './consumers.ts';
+import type { HeldJob } from './consumers.ts';
 import { lengthCode } from './execution-length.ts';
 import type { GroupCommit, WriteSource } from './group-commit.ts';
 import type { RangePlan } from './range-plan.ts';
@@ -103,7 +103,7 @@ export class RangeTable implements WriteSource {
         const word = chunk.wordAt(offset);
         if (isHeld(word)) {
           const job = this.#jobOf(chunk.ownerAt(offset));
-          if (job !== undefined) noteTaken(job, index);
+          if (job !== undefined) job.held.add(index);
         } else if (this.#isReturned(word, chunk.firstRange + offset)) this.returned.add(index);
       }
     }
@@ -166,7 +166,7 @@ export class RangeTable implements WriteSource {
     if (after < 0) return after;
     this.#set(chunk, offset, before, after);
     chunk.setOwner(offset, job.jobID);
-    noteTaken(job, chunk.index);
+    job.held.add(chunk.index);
     this.totals.handedOut += 1;
     return after;
   }
@@ -264,7 +264,7 @@ export class RangeTable implements WriteSource {
 
   #dropFrom(chunk: Chunk, offset: number): void {
     const job = this.#jobOf(chunk.ownerAt(offset));
-    if (job !== undefined) noteDropped(job, chunk.index);
+    if (job !== undefined) job.held.remove(chunk.index);
   }
 }
 

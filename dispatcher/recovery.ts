@@ -48,17 +48,17 @@ export class Recovery {
     this.#takenUp = deadHolder === undefined;
     for (const consumer of [...core.consumers.consumers()]) {
       if (consumer.state !== 'orphaned') continue;
-      for (const job of [...consumer.jobs.values()]) {
-        if (job.heldCount === 0) core.consumers.closeJob(job);
+      for (const job of [...consumer.jobs]) {
+        if (job.held.total === 0) core.consumers.closeJob(job);
         else this.#deadJobs.set(job.taskID, [...(this.#deadJobs.get(job.taskID) ?? []), job]);
       }
-      if (consumer.jobs.size === 0) core.consumers.forget(consumer);
+      if (consumer.jobs.length === 0) core.consumers.forget(consumer);
     }
     let committed = 0;
     for (const { table } of core.tasks.values()) {
       committed += table.countOf('finished') + table.countOf('done') + table.countOf('merged');
     }
-    const held = [...this.#deadJobs.values()].flat().reduce((sum, job) => sum + job.heldCount, 0);
+    const held = [...this.#deadJobs.values()].flat().reduce((sum, job) => sum + job.held.total, 0);
     const sameBoot = deadHolder === undefined || isThisBoot(deadHolder);
     this.summary = { afterDeath: deadHolder !== undefined, sameBoot, committed, held };
   }
@@ -114,7 +114,7 @@ export class Recovery {
     for (const job of jobs) {
       desk.releaseAll(task, job);
       this.#core.consumers.closeJob(job);
-      if (job.consumer.jobs.size === 0) this.#core.consumers.forget(job.consumer);
+      if (job.consumer.jobs.length === 0) this.#core.consumers.forget(job.consumer);
     }
   }
 
@@ -140,7 +140,7 @@ export class Recovery {
 }
 
 function* heldRanges(task: Task, job: HeldJob): Iterable<number> {
-  for (const chunkIndex of [...job.heldIn.keys()].sort((left, right) => left - right)) {
+  for (const chunkIndex of job.held.chunks()) {
     const firstRange = chunkIndex * RANGES_PER_CHUNK;
     for (let offset = 0; offset < RANGES_PER_CHUNK; offset += 1) {
       const chunk = task.table.chunks.get(chunkIndex);

@@ -7,8 +7,9 @@ import { silentLogger } from '../../core/log.ts';
 import { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import { MemoryTableStore } from '../../dispatcher/memory-table-store.ts';
 import type { StoreWrite } from '../../dispatcher/table-store.ts';
+import { ThreadCpuClock } from '../../runtime/thread-cpu-clock.ts';
 
-/** Taking the CPU time costs as much as a call: it is taken of every so many moments, and multiplied. */
+/** Taking the CPU time costs as much as some calls: it is taken of every so many moments, and multiplied. */
 const MOMENTS_PER_SAMPLE = 8;
 
 /** Stays when the dispatcher dies, but takes nothing from a dead one. */
@@ -29,17 +30,14 @@ export class GridDispatcher {
   /** what waits for the end of the moment */
   #deferred: (() => void)[] = [];
   #gathers = false;
-  #cpuMicros = 0;
+  readonly #cpu = new ThreadCpuClock();
+  cpuMs = 0;
   #moment = 0;
   longestTickMs = 0;
 
   constructor(clock: Clock, leaseMs: number) {
     this.#clock = clock;
     this.#leaseMs = leaseMs;
-  }
-
-  get cpuMs(): number {
-    return this.#cpuMicros / 1000;
   }
 
   get api(): Dispatcher {
@@ -49,7 +47,7 @@ export class GridDispatcher {
 
   async start(): Promise<void> {
     this.#store.refuses = false;
-    const before = process.cpuUsage();
+    const before = this.#cpu.nowMs();
     this.#dispatcher = await Dispatcher.start(
       { clock: this.#clock, logger: silentLogger, leaseMs: this.#leaseMs, force: true, onFatal: () => undefined },
       {
@@ -75,7 +73,7 @@ export class GridDispatcher {
     dies: boolean,
   ): Promise<readonly (Answer | undefined)[]> {
     this.#moment += 1;
-    const before = this.#moment % MOMENTS_PER_SAMPLE === 0 ? process.cpuUsage() : undefined;
+    const before = this.#moment % MOMENTS_PER_SAMPLE === 0 ? this.#cpu.nowMs() : undefined;
     this.#gathers = true;
     const answers = calls.map((call) => call(this.api));
     this.#gathers = false;
@@ -91,12 +89,15 @@ export class GridDispatcher {
     return settled.map(() => undefined);
   }
 
+  close(): void {
+    this.#cpu.close();
+  }
+
   async tick(): Promise<void> {
     for (let more = true; more; ) {
-      const before = process.cpuUsage();
+      const before = this.#cpu.nowMs();
       more = this.api.tick();
-      const { user, system } = process.cpuUsage(before);
-      this.longestTickMs = Math.max(this.longestTickMs, (user + system) / 1000);
+      this.longestTickMs = Math.max(this.longestTickMs, this.#cpu.nowMs() - before);
       await this.api.durable();
       this.#take(before);
     }
@@ -108,8 +109,7 @@ export class GridDispatcher {
     for (const run of deferred) run();
   }
 
-  #take(before: NodeJS.CpuUsage, times = 1): void {
-    const { user, system } = process.cpuUsage(before);
-    this.#cpuMicros += times * (user + system);
+  #take(before: number, times = 1): void {
+    this.cpuMs += times * (this.#cpu.nowMs() - before);
   }
 }

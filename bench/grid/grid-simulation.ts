@@ -364,6 +364,7 @@ export class GridSimulation {
     assert(rangeCount === this.#settings.events, 'all events are there');
     assert(ranges.merged === committed, 'what was committed is merged, and nothing else');
     assert(committed + ranges.fatal === rangeCount, 'every event came to its end');
+    this.#dispatcher.close();
     return {
       elapsedMs: this.#nowMs,
       executed: this.#executed,
