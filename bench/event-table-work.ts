@@ -18,12 +18,15 @@ const MERGE_RANGES = { rangeCountMin: 2000, rangeCountMax: 4000 };
 /** Wide enough that four consumers with a batch each never wait for the merger. */
 const UNMERGED_FILES = 100_000;
 
-export function openTable(path: string): Promise<Dispatcher> {
+/** Longer than anything measured takes. */
+const LEASE_MS = 60_000;
+
+export function openTable(path: string, { leaseMs } = { leaseMs: LEASE_MS }): Promise<Dispatcher> {
   return Dispatcher.open({
     path,
     clock: systemClock,
     logger: silentLogger,
-    leaseMs: 60_000,
+    leaseMs,
     force: false,
     onFatal: (error) => {
       throw error;
@@ -32,13 +35,17 @@ export function openTable(path: string): Promise<Dispatcher> {
 }
 
 /** A sealed task of that many ranges of one event; returns its ID. */
-export async function registerTask(dispatcher: Dispatcher, rangeCount: number): Promise<number> {
+export async function registerTask(
+  dispatcher: Dispatcher,
+  rangeCount: number,
+  { unmergedFilesMax } = { unmergedFilesMax: UNMERGED_FILES },
+): Promise<number> {
   const taskID = await dispatcher.submitTask({
     name: 'bench',
     record: null,
     payload: 'bench',
     eventsPerRange: 1,
-    unmergedFilesMax: UNMERGED_FILES,
+    unmergedFilesMax,
   });
   const files: TaskFile[] = [];
   for (let fileIndex = 0; fileIndex * EVENTS_PER_FILE < rangeCount; fileIndex += 1) {
@@ -97,7 +104,8 @@ export async function workThrough(dispatcher: Dispatcher, work: WorkThrough): Pr
   return seconds;
 }
 
-function finish(taskID: number, jobID: number, range: LeasedRange): RangeUpdate {
+/** What a consumer reports of a range that it has finished: one output of about 1 kB. */
+export function finish(taskID: number, jobID: number, range: LeasedRange): RangeUpdate {
   const { rangeIndex, attemptNr, startEvent } = range;
   const eventRangeID = formatEventRangeID({ taskID, jobID, fileID: range.fileIndex + 1, startEvent, attemptNr });
   const output = {

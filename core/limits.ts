@@ -51,7 +51,7 @@ export const LEASE_MS_DEFAULT = 120_000;
 /** How often leases are looked at, as a part of their length. */
 export const LEASE_CHECKS = 32;
 /** Ranges taken back from a silent consumer before other work gets its turn: a few ms. */
-export const EXPIRY_SLICE_RANGES = 40_000;
+export const EXPIRY_SLICE_RANGES = 20_000;
 /** A range held at so many deaths of the whole program in a row is run alone. */
 export const SUSPECT_DEATHS = 3;
 /** Suspects handed out and not yet done, in one task: if the program dies again, it was that one. */

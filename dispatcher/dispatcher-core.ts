@@ -24,7 +24,7 @@ export class DispatcherCore {
   readonly bell: ChangeBell;
   readonly tasks = new Map<number, Task>();
   /** lets other work of the thread go first */
-  readonly pause: () => Promise<void>;
+  readonly #pause: () => Promise<void>;
   #counters: Counters;
 
   constructor(options: {
@@ -41,7 +41,7 @@ export class DispatcherCore {
     this.clock = options.clock;
     this.logger = options.logger;
     this.bell = options.bell;
-    this.pause = options.pause;
+    this.#pause = options.pause;
     this.consumers = new ConsumerBook(options.commit, options.leaseMs);
     const counters = options.store.get(STORE_KEYS.counters);
     this.#counters = counters === undefined ? { nextTaskID: 1, nextJobID: 1 } : unpackRecord<Counters>(counters);
@@ -87,6 +87,12 @@ export class DispatcherCore {
     const jobID = this.#take('nextJobID');
     this.commit.write(STORE_KEYS.job(jobID), packRecord(taskID));
     return jobID;
+  }
+
+  /** Between two slices of long work: their group is written and what has arrived meanwhile is answered. */
+  async betweenSlices(): Promise<void> {
+    await this.commit.durable();
+    await this.#pause();
   }
 
   /** Also of a job whose consumer was forgotten: what it did is still in the table. */

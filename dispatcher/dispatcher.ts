@@ -140,7 +140,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     this.recovery = this.#dead.summary;
     if (drive.timers) {
       const everyMs = Math.max(1, Math.min(LOCK_RENEW_MS, options.leaseMs / LEASE_CHECKS));
-      this.#timer = setInterval(() => this.#tickAndGoOn(), everyMs).unref();
+      this.#timer = setInterval(() => void this.#tickToEnd(), everyMs).unref();
     }
   }
 
@@ -361,11 +361,12 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     }
   }
 
-  #tickAndGoOn(): void {
-    if (this.#ticking || this.#closed !== undefined) return;
+  async #tickToEnd(): Promise<void> {
+    if (this.#ticking) return;
     this.#ticking = true;
     try {
-      if (this.tick()) setImmediate(() => this.#tickAndGoOn());
+      // A slice, its group, and what came meanwhile; then the next slice: others never wait for more than one.
+      while (this.#closed === undefined && this.tick()) await this.#core.betweenSlices();
     } catch (error) {
       this.#core.commit.fail(isGranuleError(error) ? error : broken(error));
     } finally {

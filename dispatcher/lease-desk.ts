@@ -163,7 +163,7 @@ export class LeaseDesk implements DispatcherApi {
     this.#core.consumers.silence(consumer, 'orphaned');
     this.#takeAllBack(consumer, RANGE_ACTIONS.release);
     while (this.#core.consumers.has(consumer)) {
-      if (this.takeBackSlice()) await this.#core.pause();
+      if (this.takeBackSlice()) await this.#core.betweenSlices();
     }
     await this.#core.commit.durable();
   }

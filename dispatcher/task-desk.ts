@@ -222,7 +222,7 @@ export class TaskDesk {
       const first = chunkIndex * RANGES_PER_CHUNK;
       const end = Math.min(first + RANGES_PER_CHUNK, table.plan.rangeCount);
       for (let rangeIndex = first; rangeIndex < end; rangeIndex += 1) if (meets(rangeIndex)) yield rangeIndex;
-      if (looked % CHUNKS_PER_SLICE === CHUNKS_PER_SLICE - 1) await this.#core.pause();
+      if (looked % CHUNKS_PER_SLICE === CHUNKS_PER_SLICE - 1) await this.#core.betweenSlices();
     }
   }
 }

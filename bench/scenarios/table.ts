@@ -12,6 +12,7 @@ import { threadEntryUrl } from '../../core/thread-entry.ts';
 import { LmdbTableStore } from '../../dispatcher/lmdb-table-store.ts';
 import { FILL_STEP_RANGES, fillMerged } from '../event-table-filler.ts';
 import { BATCH_RANGES, openTable, registerTask, workThrough } from '../event-table-work.ts';
+import { type ExpiryStall, measureExpiryStall } from '../expiry-stall.ts';
 import { defineScenario, type ScenarioContext } from '../scenario.ts';
 import { describeSummary, type Measure, median, ratios } from '../statistics.ts';
 
@@ -20,6 +21,8 @@ interface Settings {
   readonly largeRanges: number;
   readonly windowRanges: number;
   readonly consumers: number;
+  /** held by the consumer whose lease ends */
+  readonly heldRanges: number;
   /** the large store is brought forward by copies, not by work */
   readonly filled: boolean;
 }
@@ -33,6 +36,7 @@ interface Measured {
   readonly bytesPerFinishedRange: number;
   readonly openSeconds: number[];
   readonly rssBytes: number[];
+  readonly expiry: readonly ExpiryStall[];
 }
 
 export const scenario = defineScenario({
@@ -42,6 +46,7 @@ export const scenario = defineScenario({
     large: { help: 'ranges of the large task', default: 100_000_000 },
     window: { help: 'ranges worked through at each position of the large task', default: 480_000, quick: 160_000 },
     consumers: { help: 'consumers at the same time, each in lock step', default: 4 },
+    held: { help: 'ranges held by a consumer whose lease ends, while another one works', default: 1_000_000 },
     between: {
       help: 'how the large task gets from one position to the next: by work, or by copies of finished chunks',
       default: 'work',
@@ -56,6 +61,7 @@ export const scenario = defineScenario({
       largeRanges: options.large,
       windowRanges: options.window,
       consumers: options.consumers,
+      heldRanges: options.held,
       filled: options.between === 'copies',
     };
     for (const [name, value] of Object.entries({ large: settings.largeRanges, window: settings.windowRanges })) {
@@ -88,11 +94,17 @@ async function measure(context: ScenarioContext, settings: Settings): Promise<Me
     }
     progress('opening the finished store');
     await advance(largePath, taskID, settings.largeRanges, settings, signal);
-    const opened = [];
+    const opened: Awaited<ReturnType<typeof measureOpening>>[] = [];
     for (let round = 0; round < repeats; round += 1) opened.push(await measureOpening(largePath, settings));
+    const expiry: ExpiryStall[] = [];
+    for (let round = 0; round < (context.quick ? 1 : repeats); round += 1) {
+      progress('a consumer that holds many ranges goes away');
+      expiry.push(await measureExpiry(folder, settings, signal));
+    }
     return {
       small,
       large,
+      expiry,
       ...registered,
       bytesPerFinishedRange: (await liveBytes(largePath)) / settings.largeRanges,
       openSeconds: opened.map(({ seconds }) => seconds),
@@ -100,6 +112,16 @@ async function measure(context: ScenarioContext, settings: Settings): Promise<Me
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function measureExpiry(folder: string, settings: Settings, signal: AbortSignal): Promise<ExpiryStall> {
+  const path = join(folder, 'expiry');
+  mkdirSync(path);
+  try {
+    return await measureExpiryStall(path, { heldRanges: settings.heldRanges, signal });
+  } finally {
+    rmSync(path, { recursive: true });
   }
 }
 
@@ -181,6 +203,8 @@ function report(settings: Settings, measured: Measured) {
   const large = nameOf(settings.largeRanges);
   const rate = (value: number): string => `${Math.round(value)} /s`;
   const flatness = ratios(measured.large, measured.small);
+  const stallsMs = measured.expiry.map(({ stallMs }) => stallMs);
+  const undisturbedMs = measured.expiry.map((stall) => stall.undisturbedMs);
   const measures: readonly Measure[] = [
     { name: `rate at ${small}`, unit: 'ranges/s', better: 'higher', values: measured.small },
     { name: `rate at ${large}`, unit: 'ranges/s', better: 'higher', values: measured.large },
@@ -189,8 +213,10 @@ function report(settings: Settings, measured: Measured) {
     { name: 'bytes per finished range', unit: 'bytes', better: 'lower', values: [measured.bytesPerFinishedRange] },
     { name: 'open', unit: 's', better: 'lower', values: measured.openSeconds },
     { name: 'memory when open', unit: 'bytes', better: 'lower', values: measured.rssBytes },
+    { name: 'longest wait at an expiry', unit: 'ms', better: 'lower', values: stallsMs },
   ];
   const row = (what: string, value: string, bound: string): readonly string[] => [what, value, bound];
+  const milliseconds = (ms: number): string => `${ms.toFixed(1)} ms`;
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
   return {
     values: {
@@ -201,6 +227,8 @@ function report(settings: Settings, measured: Measured) {
       bytesPerFinishedRange: measured.bytesPerFinishedRange,
       openSeconds: median(measured.openSeconds),
       rssBytes: median(measured.rssBytes),
+      expiryStallMs: median(stallsMs),
+      undisturbedStallMs: median(undisturbedMs),
       builtFromSample: settings.filled,
     },
     measures,
@@ -228,6 +256,12 @@ function report(settings: Settings, measured: Measured) {
             describeSummary(measured.openSeconds, (s) => `${s.toFixed(3)} s`),
             '2 s',
           ),
+          row(
+            `longest wait while ${nameOf(settings.heldRanges)} ranges are taken back`,
+            describeSummary(stallsMs, milliseconds),
+            '50 ms',
+          ),
+          row('longest wait before that', describeSummary(undisturbedMs, milliseconds), ''),
           row('anonymous memory when open', describeSummary(measured.rssBytes, megabytes), '300 MB'),
         ],
       },
@@ -236,6 +270,7 @@ function report(settings: Settings, measured: Measured) {
     notes: [
       'Each range has one output record; merges are offered and committed while the clock runs. Nothing is executed.',
       'Every answer waits until its change is synced to the disk of the folder measured.',
+      'A wait is one answer to another consumer, hand-out or report, with its flush to disk.',
       `Windows of ${settings.windowRanges} ranges at positions over the whole large task, each after a small task of its own.`,
       settings.filled
         ? 'Between the windows the large store was built from a sample: copies of chunks and outputs that were worked through.'

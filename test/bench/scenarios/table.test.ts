@@ -11,7 +11,7 @@ it.each(['work', 'copies'])(
     const scenario = await loadScenario('table');
     const disk = mkdtempSync(join(tmpdir(), 'granule-bench-table-'));
     try {
-      const given = { small: '5000', large: '128000', window: '19200', between };
+      const given = { small: '5000', large: '128000', window: '19200', held: '50000', between };
       const { values, tables } = await scenario.run({
         options: resolveScenarioOptions(scenario.options, given, true),
         quick: true,
@@ -25,11 +25,13 @@ it.each(['work', 'copies'])(
         flatness: expect.any(Number),
         openSeconds: expect.any(Number),
         rssBytes: expect.any(Number),
+        expiryStallMs: expect.any(Number),
+        undisturbedStallMs: expect.any(Number),
         builtFromSample: between === 'copies',
       });
       expect(values['registerBytes']).toBeLessThan(1e6);
       expect(values['bytesPerFinishedRange']).toBeLessThan(3);
-      expect(tables[0]?.rows).toHaveLength(8);
+      expect(tables[0]?.rows).toHaveLength(10);
       expect(readdirSync(disk)).toEqual([]);
     } finally {
       rmSync(disk, { recursive: true });
