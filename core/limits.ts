@@ -280,6 +280,9 @@ export const PREFETCH_GROUP_BYTES_MAX = 4 * MiB;
 export const PREFETCH_GROUP_EVENTS_MAX = 4096;
 /** Requests of the prefetch under way. */
 export const PREFETCH_REQUESTS_MAX = 8;
+/** Connections made ahead of the first read to a host, and to how many hosts: a distant one costs a round trip more. */
+export const EXPECTED_CONNECTIONS = 6;
+export const EXPECTED_HOSTS_MAX = 8;
 /** Files kept open (connections, descriptors, inflaters) at the same time. */
 export const REMOTE_FILES_OPEN_MAX = 64;
 /** A cached piece's time of last use is renewed no more often than this. */

@@ -8,6 +8,12 @@ import type { FileRecord, FormatName, RunSegment } from './file-index.ts';
 
 // --- pilot → token extractor -----------------------------------------------------------------------------------------
 
+/** Places that will be read soon: connections to their servers are made meanwhile. */
+export interface ExpectPlaces {
+  readonly kind: 'expect-places';
+  readonly places: readonly string[];
+}
+
 /** A file that ranges will name by its `fileIndex` from now on. */
 export interface ExtractFile {
   readonly kind: 'extract-file';
@@ -31,7 +37,7 @@ export interface EndOfRanges {
   readonly kind: 'end';
 }
 
-export type ToExtractor = ExtractFile | ExtractRanges | GiveBackRanges | EndOfRanges;
+export type ToExtractor = ExpectPlaces | ExtractFile | ExtractRanges | GiveBackRanges | EndOfRanges;
 
 // --- token extractor → token scatterer -------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
  * with the merge beside it. The one place that builds the parts; `start` reads top to bottom like the flow, and `close`
  * ends them from the source to the sink.
  *
- * States: *running* → *draining* (nothing new; what is in execution ends) → *closed*. `abandon` gives up executions, too.
+ * States: *feeding* (ranges are leased and their bytes fetched, workers are to come) → *running* → *draining* (nothing new; what is in execution ends) → *closed*. `abandon` gives up executions, too.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
@@ -22,7 +22,6 @@ import { MergeService } from './merge/merge-service.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
 import { Pilot } from './pilot.ts';
-import { readSourceOptions } from './remote/source-options.ts';
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -30,7 +29,7 @@ import type { RunMeter } from './run-meter.ts';
 import type { RunTask } from './run-task.ts';
 import { Stager } from './stager.ts';
 import { Supervisor } from './supervisor.ts';
-import { TokenExtractor } from './token-extractor.ts';
+import type { TokenExtractor } from './token-extractor.ts';
 import { TokenScatterer } from './token-scatterer.ts';
 import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
 import type { DeadSession, WorkerPool } from './worker-pool.ts';
@@ -43,10 +42,10 @@ export interface FlowInput {
   readonly dispatcher: Dispatcher;
   readonly task: RunTask;
   readonly payload: LoadedPayload;
-  /** what `prepare` returned */
-  readonly shared: unknown;
   /** its threads have been starting since the command began */
   readonly pool: WorkerPool;
+  /** as its thread has */
+  readonly extractor: TokenExtractor;
   /** the program died before this start: what is in execution must be known should it die again */
   readonly recordExecutions: boolean;
   readonly events: NodeEvents;
@@ -63,6 +62,7 @@ export interface FlowInput {
 export class Flow {
   readonly #input: FlowInput;
   readonly #consumerID = randomUUID();
+  #job!: Job;
   readonly #unlisten: (() => void)[] = [];
   #addresses!: LocalAddresses;
   #channel!: ServerChannel<FromWorker, ToWorker>;
@@ -71,7 +71,6 @@ export class Flow {
   #stager!: Stager;
   #scatterer!: TokenScatterer;
   #supervisor!: Supervisor;
-  #extractor!: TokenExtractor;
   #pilot!: Pilot;
   #closed: Promise<void> | undefined;
 
@@ -79,20 +78,18 @@ export class Flow {
     this.#input = input;
   }
 
-  /** Builds and starts every part, the sink first. */
+  /** Builds and starts every part but the workers, the sink first. */
   static async start(input: FlowInput): Promise<Flow> {
     const flow = new Flow(input);
-    const job = await flow.#getJob();
+    flow.#job = await flow.#getJob();
     flow.#addresses = await LocalAddresses.create();
     flow.#merge = flow.#buildMerge();
-    flow.#stager = flow.#buildStager(job);
+    flow.#stager = flow.#buildStager();
     flow.#channel = await ServerChannel.bind<FromWorker, ToWorker>(flow.#addresses.address('workers'));
     flow.#scatterer = flow.#buildScatterer();
     flow.#supervisor = new Supervisor(flow.#scatterer, input.pool, input.options);
-    if (input.recordExecutions) input.pool.recordExecutions();
-    flow.#startWorkers(job);
-    flow.#extractor = await flow.#startExtractor();
-    flow.#pilot = flow.#buildPilot(job);
+    flow.#listenToExtractor();
+    flow.#pilot = flow.#buildPilot();
     flow.#served = flow.#scatterer.serve();
     flow.#served.catch(input.onFatal);
     flow.#supervisor.start();
@@ -100,6 +97,13 @@ export class Flow {
     flow.#merge.poke();
     flow.#pilot.start();
     return flow;
+  }
+
+  /** Once. @param shared what the payload's `prepare` returned */
+  startWorkers(shared: unknown): void {
+    const { pool, recordExecutions } = this.#input;
+    if (recordExecutions) pool.recordExecutions();
+    this.#startWorkers(shared);
   }
 
   /** Resolves when nothing leased is unanswered and nothing more is to be had. */
@@ -170,7 +174,7 @@ export class Flow {
     clearInterval(again);
     await this.#stager.drained();
     await this.#pilot.close();
-    await this.#extractor.close();
+    await this.#input.extractor.close();
     await this.#channel.close();
     await this.#served;
     await this.#merge.close();
@@ -203,13 +207,13 @@ export class Flow {
     return job;
   }
 
-  #buildPilot(job: Job): Pilot {
+  #buildPilot(): Pilot {
     const { dispatcher, options, task, events } = this.#input;
     return new Pilot(
       {
         dispatcher,
         scatterer: this.#scatterer,
-        extractor: this.#extractor,
+        extractor: this.#input.extractor,
         stager: this.#stager,
         source: {
           announceFile: (fileIndex) => this.#announceFile(fileIndex),
@@ -218,7 +222,7 @@ export class Flow {
       },
       {
         consumerID: this.#consumerID,
-        job,
+        job: this.#job,
         workerCount: options.workerCount,
         rangeLimit:
           options.limitEvents === null
@@ -238,31 +242,20 @@ export class Flow {
   async #announceFile(fileIndex: number): Promise<void> {
     const input = this.#input.task.inputs[fileIndex];
     assert(input !== undefined, 'a range names a file of its task');
-    await this.#extractor.addFile({ fileIndex, record: input.record, places: [input.place, ...input.replicas] });
+    await this.#input.extractor.addFile({ fileIndex, record: input.record, places: [input.place, ...input.replicas] });
   }
 
-  async #startExtractor(): Promise<TokenExtractor> {
-    const { options, folders, surroundings, onFatal } = this.#input;
-    const sources = await readSourceOptions(options, surroundings.environment);
-    return TokenExtractor.start(
-      {
-        channelAddress: this.#addresses.address('extractor'),
-        indexPath: folders.index,
-        reader: { ...sources, prefetchBytesMax: options.prefetchBytesMax },
-        branches: options.branches,
-        log: { file: join(folders.private, 'token-extractor.log'), level: options.logLevel },
+  #listenToExtractor(): void {
+    this.#input.extractor.listen({
+      onTokens: (files, tokens, frames) => {
+        for (const file of files) this.#scatterer.addFile(file);
+        if (tokens.some((token) => token.suspect)) this.#input.pool.startApart();
+        this.#scatterer.add(tokens, frames);
+        this.#pilot.poke();
       },
-      {
-        onTokens: (files, tokens, frames) => {
-          for (const file of files) this.#scatterer.addFile(file);
-          if (tokens.some((token) => token.suspect)) this.#input.pool.startApart();
-          this.#scatterer.add(tokens, frames);
-          this.#pilot.poke();
-        },
-        onRefused: (ranges, error) => this.#refuse(ranges, error),
-        onFatal,
-      },
-    );
+      onRefused: (ranges, error) => this.#refuse(ranges, error),
+      onFatal: this.#input.onFatal,
+    });
   }
 
   /**
@@ -272,7 +265,7 @@ export class Flow {
   #refuse(ranges: readonly { readonly rangeIndex: number; readonly attemptNr: number }[], error: GranuleError): void {
     const { dispatcher, onFatal, onSourceGone } = this.#input;
     if (error.code === 'SOURCE_UNREACHABLE' || error.code === 'STOPPED_EARLY') {
-      const jobID = this.#pilot.job.jobID;
+      const { jobID } = this.#job;
       dispatcher.release({ consumerID: this.#consumerID, jobID, ranges }).then(() => this.#pilot.poke(), onFatal);
       if (error.code === 'SOURCE_UNREACHABLE') onSourceGone(error);
       return;
@@ -328,8 +321,8 @@ export class Flow {
     );
   }
 
-  #startWorkers(job: Job): void {
-    const { options, folders, payload, pool, shared, task } = this.#input;
+  #startWorkers(shared: unknown): void {
+    const { options, folders, payload, pool, task } = this.#input;
     pool.start(
       {
         channelAddress: this.#addresses.address('workers'),
@@ -338,7 +331,7 @@ export class Flow {
         outputs: payload.outputs,
         shared,
         taskID: task.taskID,
-        jobID: job.jobID,
+        jobID: this.#job.jobID,
         taskSeed: options.seed,
         aggregationFolder: folders.aggregation,
         sequence: options.sequence,
@@ -354,17 +347,17 @@ export class Flow {
           const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';
           this.#scatterer.expect(peer, workerIndex, board, takes);
         },
-        onDeath: (dead) => this.#noteDeath(job, dead),
+        onDeath: (dead) => this.#noteDeath(dead),
         onFatal: this.#input.onFatal,
       },
     );
   }
 
   /** What the worker executed has failed, the rest of what it held goes back, and nothing of it stays on disk. */
-  #noteDeath(job: Job, { peer, workerIndex, failure, replaced }: DeadSession): void {
+  #noteDeath({ peer, workerIndex, failure, replaced }: DeadSession): void {
     const { events, folders, payload, task } = this.#input;
     const { taskID } = task;
-    const { jobID } = job;
+    const { jobID } = this.#job;
     const folder = join(folders.workers, `worker_${workerIndex}`);
     const failureOfRange = ({ fileIndex, startEvent, attemptNr, suspect }: RangeToken): Failure => {
       const id = formatEventRangeID({ taskID, jobID, fileID: fileIndex + 1, startEvent, attemptNr });
@@ -379,11 +372,11 @@ export class Flow {
     if (returnedCount > 0) this.#pilot.poke();
   }
 
-  #buildStager(job: Job): Stager {
+  #buildStager(): Stager {
     const { dispatcher, folders, onFatal } = this.#input;
     return new Stager(
       dispatcher,
-      { consumerID: this.#consumerID, jobID: job.jobID, aggregationFolder: folders.aggregation },
+      { consumerID: this.#consumerID, jobID: this.#job.jobID, aggregationFolder: folders.aggregation },
       { onAnswered: (reports, outcomes) => this.#noteAnswered(reports, outcomes), onFatal },
     );
   }

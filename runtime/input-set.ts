@@ -11,7 +11,7 @@ import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
 import { checkDistinct, expandInputs } from './inputs.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import { isRemotePlace } from './remote/place.ts';
-import { readSourceOptions, type SourceRunOptions } from './remote/source-options.ts';
+import type { SourceOptions } from './remote/source-options.ts';
 import type { NodeEvents } from './run-events.ts';
 import type { RunFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -39,8 +39,11 @@ export interface InputSet {
 export interface InputSetParts {
   readonly folders: RunFolders;
   readonly events: NodeEvents;
-  readonly surroundings: RunSurroundings;
+  readonly surroundings: Pick<RunSurroundings, 'currentFolder' | 'stdin'>;
+  readonly sources: SourceOptions;
   readonly signal: AbortSignal;
+  /** what will be read, before anything is */
+  readonly onPlaces?: (places: readonly string[]) => void;
 }
 
 /**
@@ -48,8 +51,7 @@ export interface InputSetParts {
  * none is usable
  */
 export async function readInputs(
-  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'tree' | 'indexFolder'> &
-    SourceRunOptions,
+  options: Pick<ResolvedRunOptions, 'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'tree' | 'indexFolder'>,
   parts: InputSetParts,
 ): Promise<InputSet> {
   const { stdin, currentFolder } = parts.surroundings;
@@ -63,10 +65,11 @@ export async function readInputs(
   await using pool = new IndexingPool({
     indexPath: parts.folders.index,
     threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
-    sources: await readSourceOptions(options, parts.surroundings.environment),
+    sources: parts.sources,
     tree: options.tree,
   });
   const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
+  parts.onPlaces?.(files.flatMap(({ places }) => places));
   const answers = await Promise.all(
     files.map((file) => indexPlace(pool, file, { ...parts, isIndexShared: options.indexFolder !== null })),
   );

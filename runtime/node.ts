@@ -30,6 +30,7 @@ import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
 import { loadPayload } from './payload-loading/load-payload.ts';
 import { preparePayload, reportPayload } from './payload-loading/payload-hooks.ts';
+import { readSourceOptions, type SourceOptions } from './remote/source-options.ts';
 import { type DrainReason, NodeEvents } from './run-events.ts';
 import { createRunFolders, type RunFolders, removeRun, runFolders } from './run-folders.ts';
 import type { RunHandle, RunSurroundings } from './run-handle.ts';
@@ -38,6 +39,7 @@ import { recoverTask } from './run-recovery.ts';
 import { countEvents, reportRun } from './run-report.ts';
 import type { RunEnding, RunSummary } from './run-summary.ts';
 import { openTask, type RunTask } from './run-task.ts';
+import { TokenExtractor } from './token-extractor.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** Starts a run. The handle is there at once; everything that can go wrong is told by `done`. */
@@ -88,7 +90,7 @@ class Run {
     this.events.emit('run:draining', { reason, eventsInExecution: this.#flow?.busyCount ?? 0 });
     const flow = this.#flow;
     if (flow === undefined) {
-      this.#abort.abort(stoppedBeforeWork(reason));
+      this.#abort.abort(stoppedBeforeWork(this.#reason ?? reason));
       return;
     }
     const { graceMs } = this.#options;
@@ -99,7 +101,7 @@ class Run {
 
   force(): void {
     this.#drainReason ??= 'interrupted';
-    this.#abort.abort(stoppedBeforeWork(this.#drainReason));
+    this.#abort.abort(stoppedBeforeWork(this.#reason ?? this.#drainReason));
     this.#stopWaiting();
   }
 
@@ -113,7 +115,7 @@ class Run {
   }
 
   async #execute(): Promise<RunSummary> {
-    const { folders, payload, pool, inputs, dispatcher } = await this.#begin();
+    const { folders, payload, pool, extractor, inputs, dispatcher } = await this.#begin();
     let task: RunTask | undefined;
     let partial: readonly PartialOutput[] = [];
     let recoveredEvents = 0;
@@ -124,11 +126,12 @@ class Run {
       recoveredEvents = await this.#recover(dispatcher, task);
       if (isUnfinished(dispatcher, task.taskID)) {
         const startedMs = performance.now();
-        partial = await this.#process({ dispatcher, task, payload, pool });
+        partial = await this.#process({ dispatcher, task, payload, pool, extractor });
         processingMs = performance.now() - startedMs;
       }
     } finally {
       await pool.close();
+      await extractor.close();
       await dispatcher.close();
     }
     return this.#report({ folders, task, payload, inputs, partial, recoveredEvents, processingMs });
@@ -150,8 +153,12 @@ class Run {
       },
       this.#loggers.forComponent('worker-pool'),
     );
+    let extractor: TokenExtractor | undefined;
     let dispatcher: Dispatcher | undefined;
     try {
+      const sources = await readSourceOptions(options, this.#surroundings.environment);
+      const starting = await this.#startExtractor(sources);
+      extractor = starting;
       const log = this.#loggers.forComponent('cli');
       const { signal } = this.#abort;
       const [opened, payload, inputs] = await Promise.allSettled([
@@ -163,15 +170,33 @@ class Run {
           log,
           signal,
         }),
-        readInputs(options, { folders, events: this.events, surroundings: this.#surroundings, signal }),
+        readInputs(options, {
+          folders,
+          events: this.events,
+          surroundings: this.#surroundings,
+          sources,
+          signal,
+          onPlaces: (places) => starting.expect(places),
+        }),
       ]);
       if (opened.status === 'fulfilled') dispatcher = opened.value;
-      return { folders, pool, dispatcher: take(opened), payload: take(payload), inputs: take(inputs) };
+      return { folders, pool, extractor, dispatcher: take(opened), payload: take(payload), inputs: take(inputs) };
     } catch (error) {
       await pool.close();
+      await extractor?.close();
       await dispatcher?.close();
       throw error;
     }
+  }
+
+  #startExtractor(sources: SourceOptions): Promise<TokenExtractor> {
+    const { prefetchBytesMax, branches, logLevel } = this.#options;
+    return TokenExtractor.start({
+      indexPath: this.#folders.index,
+      reader: { ...sources, prefetchBytesMax },
+      branches,
+      log: { file: join(this.#folders.private, 'token-extractor.log'), level: logLevel },
+    });
   }
 
   #openDispatcher(): Promise<Dispatcher> {
@@ -224,12 +249,12 @@ class Run {
     readonly task: RunTask;
     readonly payload: LoadedPayload;
     readonly pool: WorkerPool;
+    readonly extractor: TokenExtractor;
   }): Promise<readonly PartialOutput[]> {
-    const { dispatcher, task, payload, pool } = parts;
+    const { dispatcher, task, payload, pool, extractor } = parts;
     const { signal } = this.#abort;
     signal.throwIfAborted();
     const log = this.#loggers.forComponent('cli');
-    const shared = await preparePayload(payload, this.#options.seed, { timeoutMs: PREPARE_TIMEOUT_MS, signal, log });
     await using _index = await this.#hintCosts(dispatcher, task);
     const flow = await Flow.start({
       options: this.#options,
@@ -238,8 +263,8 @@ class Run {
       dispatcher,
       task,
       payload,
-      shared,
       pool,
+      extractor,
       recordExecutions: dispatcher.recovery.afterDeath,
       events: this.events,
       meter: this.#meter,
@@ -251,9 +276,14 @@ class Run {
       },
       onAnswered: () => this.#checkHalt(),
     });
-    this.#flow = flow;
-    const progress = setInterval(() => this.#emitProgress(dispatcher, task, flow), PROGRESS_MS);
+    let progress: NodeJS.Timeout | undefined;
     try {
+      // The first events are being fetched meanwhile.
+      flow.startWorkers(
+        await preparePayload(payload, this.#options.seed, { timeoutMs: PREPARE_TIMEOUT_MS, signal, log }),
+      );
+      this.#flow = flow;
+      progress = setInterval(() => this.#emitProgress(dispatcher, task, flow), PROGRESS_MS);
       const stopped = new Promise<void>((resolve) => {
         this.#stopWaiting = resolve;
       });
@@ -416,7 +446,7 @@ function isUnfinished(dispatcher: Dispatcher, taskID: number): boolean {
   return open > 0 || [...dispatcher.completedFiles(taskID)].length < outputCount;
 }
 
-function stoppedBeforeWork(reason: DrainReason): GranuleError {
+function stoppedBeforeWork(reason: string): GranuleError {
   return new GranuleError('STOPPED_EARLY', `stopped before work began (${reason})`, {
     remedy: 'run the same command again to go on',
   });

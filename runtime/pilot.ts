@@ -134,10 +134,6 @@ export class Pilot {
     this.#listeners.onReturned(ranges.length);
   }
 
-  get job(): Job {
-    return this.#options.job;
-  }
-
   /** Ranges that will be handed out once more do not count against the limit again. */
   noteRetries(rangeCount: number): void {
     this.#rangesLeft += rangeCount;

@@ -27,6 +27,7 @@ import { mergedFileName, streamFormat } from './merge/output-names.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
 import { loadPayload } from './payload-loading/load-payload.ts';
+import { readSourceOptions } from './remote/source-options.ts';
 import { NodeEvents } from './run-events.ts';
 import { lastReport, type RunFolders, runFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
@@ -113,7 +114,8 @@ export async function planRun(
     const inputs = await readInputs(options, {
       folders: { ...folders, index },
       events: new NodeEvents(silentLogger),
-      surroundings: { ...surroundings, command: [], startedAtMs: performance.timeOrigin },
+      surroundings,
+      sources: await readSourceOptions(options, surroundings.environment),
       signal,
     });
     return await layOut({ options, folders: { ...folders, index }, payload, inputs });

@@ -1,9 +1,10 @@
 /**
  * The token extractor's thread: ranges come in over one channel, tokens go out over it, in the same order. Ranges are
- * looked up and their bytes planned as soon as they come, while those of earlier ones are still being fetched.
+ * looked up and their bytes planned as soon as they come, while those of earlier ones are still being fetched. It is
+ * started with the run, so that it has loaded, and knows its servers, by the time that inputs are indexed.
  */
 import { workerData } from 'node:worker_threads';
-import { assertNever } from '../core/assert.ts';
+import { assert, assertNever } from '../core/assert.ts';
 import type { LeasedRange } from '../core/dispatcher-api.ts';
 import { GranuleError, serialiseError } from '../core/errors.ts';
 import { EXTRACT_FRAMES_BYTES, EXTRACT_TOKENS } from '../core/limits.ts';
@@ -14,13 +15,22 @@ import { EventBytes } from './event-bytes.ts';
 import { EventIndex } from './indexing/event-index.ts';
 import { EventDataReader } from './remote/event-data-reader.ts';
 import { RootEventReader } from './root/root-event-reader.ts';
-import { TokenExtraction } from './token-extraction.ts';
+import { type SpanLookup, TokenExtraction } from './token-extraction.ts';
 import type { ExtractorData } from './token-extractor.ts';
 
 const data = workerData as ExtractorData;
 const channel = PeerChannel.connectPair<ToExtractor, FromExtractor>(data.channelAddress);
 /** Aborted when nothing more is to be fetched: at the end, in a drain, and when a source is gone. */
 const stopping = new AbortController();
+
+/** Opened for the first file: until one is indexed there may be none. */
+let index: EventIndex | undefined;
+const lookup: SpanLookup = {
+  lookupSpan(guid, firstPosition, count) {
+    assert(index !== undefined, 'ranges come after their file');
+    return index.lookupSpan(guid, firstPosition, count);
+  },
+};
 
 /** The ranges' tokens, without their bytes; none when they cannot be had, which is told. */
 async function locate(extraction: TokenExtraction, ranges: readonly LeasedRange[]): Promise<readonly RangeToken[]> {
@@ -81,21 +91,25 @@ function* groupsOf(tokens: readonly RangeToken[], firstCount: number): IterableI
 }
 
 async function main(): Promise<void> {
-  await using index = await EventIndex.open({ path: data.indexPath, readOnly: true });
   const log = createLoggerFactory(data.log).forComponent('prefetch');
   const ranges = await EventDataReader.open(data.reader, log);
   await using reader = new EventBytes(ranges, new RootEventReader(data.reader, data.branches));
-  await serve(new TokenExtraction(index, reader));
+  await serve(new TokenExtraction(lookup, reader), ranges);
+  await index?.close();
 }
 
-async function serve(extraction: TokenExtraction): Promise<void> {
+async function serve(extraction: TokenExtraction, ranges: EventDataReader): Promise<void> {
   let delivered: Promise<void> = Promise.resolve();
   for (;;) {
     const received = await channel.receive();
     if (received === undefined) return;
     const { message } = received;
     switch (message.kind) {
+      case 'expect-places':
+        ranges.expect(message.places);
+        break;
       case 'extract-file':
+        index ??= await EventIndex.open({ path: data.indexPath, readOnly: true });
         extraction.addFile(message);
         break;
       case 'extract-ranges': {

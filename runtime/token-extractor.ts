@@ -1,4 +1,9 @@
-/** The main thread's end of the token extractor: starts its thread, sends it ranges, passes on what comes back. */
+/**
+ * The main thread's end of the token extractor: starts its thread, sends it ranges, passes on what comes back.
+ *
+ * States: *starting* (its thread loads and makes connections while inputs are read) → *serving* (from `listen` on) →
+ * *closed*.
+ */
 import { Worker } from 'node:worker_threads';
 import { assertNever } from '../core/assert.ts';
 import type { LeasedRange } from '../core/dispatcher-api.ts';
@@ -6,19 +11,23 @@ import { deserialiseError, type GranuleError } from '../core/errors.ts';
 import type { LogLevel } from '../core/log.ts';
 import type { ExtractFile, FromExtractor, RangeToken, ToExtractor, WorkerFile } from '../core/messages.ts';
 import { threadEntryUrl } from '../core/thread-entry.ts';
-import { PeerChannel } from './channel.ts';
+import { LocalAddresses, PeerChannel } from './channel.ts';
 import type { EventDataReaderOptions } from './remote/event-data-reader.ts';
+import { isRemotePlace } from './remote/place.ts';
 import { isReadByWorkers } from './token-extraction.ts';
 
-/** Given to the thread when it starts. */
-export interface ExtractorData {
-  readonly channelAddress: string;
-  /** the event index's store */
+export interface ExtractorOptions {
+  /** the event index's store: there by the time that the first file is announced */
   readonly indexPath: string;
   readonly reader: EventDataReaderOptions;
   /** branches of ROOT trees to read, see `root/branch-choice.ts`; empty for all */
   readonly branches: readonly string[];
   readonly log: { readonly file: string; readonly level: LogLevel };
+}
+
+/** Given to the thread when it starts. */
+export interface ExtractorData extends ExtractorOptions {
+  readonly channelAddress: string;
 }
 
 export interface ExtractorListeners {
@@ -31,30 +40,41 @@ export interface ExtractorListeners {
 
 export class TokenExtractor {
   readonly #channel: PeerChannel<FromExtractor, ToExtractor>;
-  readonly #listeners: ExtractorListeners;
+  readonly #addresses: LocalAddresses;
   readonly #exited: Promise<void>;
+  #listeners: ExtractorListeners | undefined;
+  /** why the thread is of no use any more, from before anybody listened */
+  #broken: { readonly error: unknown } | undefined;
   #pendingCount = 0;
   #fetches = false;
   #closed: Promise<void> | undefined;
 
-  private constructor(channel: PeerChannel<FromExtractor, ToExtractor>, thread: Worker, listeners: ExtractorListeners) {
+  private constructor(addresses: LocalAddresses, channel: PeerChannel<FromExtractor, ToExtractor>, thread: Worker) {
+    this.#addresses = addresses;
     this.#channel = channel;
-    this.#listeners = listeners;
     this.#exited = new Promise((resolve) => {
       thread.once('exit', () => {
         resolve();
-        if (this.#closed === undefined) listeners.onFatal(new Error('the thread of the token extractor ended'));
+        if (this.#closed === undefined) this.#fail(new Error('the thread of the token extractor ended'));
       });
     });
-    thread.on('error', (error) => listeners.onFatal(error));
+    thread.on('error', (error) => this.#fail(error));
   }
 
-  static async start(data: ExtractorData, listeners: ExtractorListeners): Promise<TokenExtractor> {
-    const channel = await PeerChannel.bindPair<FromExtractor, ToExtractor>(data.channelAddress);
-    const thread = new Worker(threadEntryUrl(import.meta.url, './token-extractor.thread.ts'), { workerData: data });
-    const extractor = new TokenExtractor(channel, thread, listeners);
-    extractor.#serve().catch((error: unknown) => listeners.onFatal(error));
-    return extractor;
+  static async start(options: ExtractorOptions): Promise<TokenExtractor> {
+    const addresses = await LocalAddresses.create();
+    const channelAddress = addresses.address('extractor');
+    const channel = await PeerChannel.bindPair<FromExtractor, ToExtractor>(channelAddress);
+    const workerData: ExtractorData = { ...options, channelAddress };
+    const thread = new Worker(threadEntryUrl(import.meta.url, './token-extractor.thread.ts'), { workerData });
+    return new TokenExtractor(addresses, channel, thread);
+  }
+
+  /** Once, before the first range is sent. What went wrong until then is told at once. */
+  listen(listeners: ExtractorListeners): void {
+    this.#listeners = listeners;
+    if (this.#broken !== undefined) listeners.onFatal(this.#broken.error);
+    this.#serve().catch((error: unknown) => listeners.onFatal(error));
   }
 
   /** Ranges sent whose tokens have not come back. */
@@ -62,9 +82,15 @@ export class TokenExtractor {
     return this.#pendingCount;
   }
 
-  /** True once it has been told of a file whose bytes it has to fetch. */
+  /** True once it has been told of a file whose bytes it has to fetch, or to expect one. */
   get fetches(): boolean {
     return this.#fetches;
+  }
+
+  /** Paths or URLs that will probably be read: those of servers are connected to. */
+  expect(places: readonly string[]): void {
+    if (places.some(isRemotePlace)) this.#fetches = true;
+    this.#channel.send({ kind: 'expect-places', places }).catch((error: unknown) => this.#fail(error));
   }
 
   async addFile(file: Omit<ExtractFile, 'kind'>): Promise<void> {
@@ -93,9 +119,16 @@ export class TokenExtractor {
   }
 
   async #close(): Promise<void> {
-    await this.#channel.send({ kind: 'end' });
+    // A thread that is gone takes no message.
+    await Promise.race([this.#channel.send({ kind: 'end' }), this.#exited]);
     await this.#exited;
-    await this.#channel.close();
+    this.#channel.destroy();
+    await this.#addresses[Symbol.asyncDispose]();
+  }
+
+  #fail(error: unknown): void {
+    this.#broken ??= { error };
+    this.#listeners?.onFatal(error);
   }
 
   async #serve(): Promise<void> {
@@ -106,14 +139,14 @@ export class TokenExtractor {
       switch (message.kind) {
         case 'tokens':
           this.#pendingCount -= message.tokens.length;
-          this.#listeners.onTokens(message.files, message.tokens, frames);
+          this.#listeners?.onTokens(message.files, message.tokens, frames);
           break;
         case 'extraction-failed':
           this.#pendingCount -= message.ranges.length;
-          this.#listeners.onRefused(message.ranges, deserialiseError(message.error));
+          this.#listeners?.onRefused(message.ranges, deserialiseError(message.error));
           break;
         case 'extractor-failed':
-          this.#listeners.onFatal(deserialiseError(message.error));
+          this.#fail(deserialiseError(message.error));
           break;
         default:
           assertNever(message, 'message of the token extractor');

@@ -2,7 +2,7 @@
  * The bytes of events that a worker cannot read by itself: those of remote files and of compressed ones. Lives in the
  * token extractor's thread; what it returns rides with the tokens. Plain local files do not come here.
  *
- * Use: `addFile` for each file, `plan` as ranges are leased, `read` as tokens go out, in about the same order.
+ * Use: `expect` for places as soon as they are known, `addFile` for each file, `plan` as ranges are leased, `read` as tokens go out, in about the same order.
  */
 import { assert } from '../../core/assert.ts';
 import { type Clock, systemClock } from '../../core/clock.ts';
@@ -54,10 +54,15 @@ export class EventDataReader {
     return new EventDataReader(factory, options.prefetchBytesMax, clock);
   }
 
+  /** Connects to the servers of these places: they will be read soon. What goes wrong with that shows when they are. */
+  expect(places: readonly string[]): void {
+    const remote = places.filter(isRemotePlace);
+    if (remote.length > 0) void this.#factory.expect(remote);
+  }
+
   /** Nothing is asked of any server yet. @throws CONFIG_INVALID when the file's places make no sense, at its first use */
   addFile(file: EventDataFile): void {
     this.#files.set(file.fileIndex, file);
-    if (file.places.some(isRemotePlace)) void this.#factory.prepare();
   }
 
   /** What will be read next, in that order. Offsets count inflated bytes. */

@@ -62,11 +62,6 @@ export class HttpClient {
     this.#tokens = new BearerTokens(options.tokenEnvironment, options.allowPlainHttp);
   }
 
-  /** Loads undici ahead of the first request. */
-  async prepare(): Promise<void> {
-    await this.#connectTransport();
-  }
-
   host(url: URL): HostHealth {
     let host = this.#hosts.get(url.origin);
     if (host === undefined) {

@@ -1,13 +1,15 @@
 /** Builds the source of one file from its places: replicas, then the cache, then inflation. One factory per thread. */
 import type { Clock } from '../../core/clock.ts';
 import type { FileRecord } from '../../core/file-index.ts';
+import { EXPECTED_CONNECTIONS, EXPECTED_HOSTS_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
 import { contentKey, DiskCache } from './disk-cache.ts';
 import { EventServerSource } from './event-server-source.ts';
-import { HttpClient } from './http-client.ts';
+import { discard, HttpClient } from './http-client.ts';
 import { HttpSource, type HttpSourceOptions } from './http-source.ts';
+import { HttpTarget } from './http-target.ts';
 import { InflatedSource } from './inflated-source.ts';
 import { LocalSource } from './local-source.ts';
 import { persist } from './persist.ts';
@@ -23,6 +25,8 @@ export class SourceFactory {
   readonly #options: RemoteOptions;
   readonly #clock: Clock;
   readonly #log: Logger;
+  /** when connections to an origin were made ahead, by its monotonic moment */
+  readonly #expectedMs = new Map<string, number>();
 
   private constructor(remote: RemoteOptions, cache: DiskCache | undefined, log: Logger, clock: Clock) {
     this.client = new HttpClient(remote, clock);
@@ -70,9 +74,22 @@ export class SourceFactory {
     return record.compression === 'none' ? source : new InflatedSource(source);
   }
 
-  /** Loads what the first request needs, so that it does not wait for that. */
-  async prepare(): Promise<void> {
-    await this.client.prepare();
+  /**
+   * Makes some connections to each of the first hosts, unless that was done lately, so that the first reads need not wait
+   * for them. Never rejects.
+   */
+  async expect(places: readonly string[]): Promise<void> {
+    const nowMs = this.#clock.monotonicMs();
+    const asked: Promise<void>[] = [];
+    for (const url of places.flatMap(addressesOf)) {
+      const expectedMs = this.#expectedMs.get(url.origin) ?? Number.NEGATIVE_INFINITY;
+      if (nowMs - expectedMs < CONNECTION_LIFE_MS) continue;
+      if (this.#expectedMs.size >= EXPECTED_HOSTS_MAX && !this.#expectedMs.has(url.origin)) continue;
+      this.#expectedMs.set(url.origin, nowMs);
+      const target = new HttpTarget(this.client, url);
+      for (let count = 0; count < EXPECTED_CONNECTIONS; count += 1) asked.push(connect(target));
+    }
+    await Promise.all(asked);
   }
 
   /** For single requests: see `persist.ts`. */
@@ -91,5 +108,30 @@ export class SourceFactory {
         ? new HttpSource(this.client, place.url, options)
         : new EventServerSource(this.client, place);
     return { source, expectedMs: (sizeBytes, nowMs) => source.expectedMs(sizeBytes, nowMs) };
+  }
+}
+
+/** Servers commonly close a connection on which nothing was asked for some seconds. */
+const CONNECTION_LIFE_MS = 3_000;
+const NEVER = new AbortController().signal;
+
+/** Any answer will do. */
+async function connect(target: HttpTarget): Promise<void> {
+  try {
+    await discard(await target.send({ Range: 'bytes=0-0' }, NEVER));
+  } catch {
+    // Whoever reads from there finds out, and tries again or says why not.
+  }
+}
+
+/** None of a place that cannot be understood: reading it says why. */
+function addressesOf(text: string): URL[] {
+  try {
+    return parsePlace(text).flatMap((place) => {
+      if (place.kind === 'local') return [];
+      return [place.kind === 'http' ? place.url : place.server];
+    });
+  } catch {
+    return [];
   }
 }
