@@ -112,7 +112,7 @@ export class TableReader {
         const word = chunk?.wordAt(rangeIndex % RANGES_PER_CHUNK) ?? SUBMITTED;
         if (wanted?.has(stateNameOf(word)) === false && !incomplete.has(rangeIndex)) continue;
         if (ranges.length >= options.limit) return { ranges, next: rangeIndex };
-        ranges.push(this.#report(options.taskID, rangeIndex, chunk));
+        ranges.push(this.#report(options.taskID, plan, rangeIndex, chunk));
       }
     }
     return { ranges, next: undefined };
@@ -135,7 +135,7 @@ export class TableReader {
     const chunk = this.#chunk(taskID, Math.floor(rangeIndex / RANGES_PER_CHUNK));
     const word = chunk?.wordAt(rangeIndex % RANGES_PER_CHUNK) ?? SUBMITTED;
     const outputs = isFinished(word) ? this.#outputsOf(taskID, rangeIndex, attemptOf(word)) : [];
-    const { failedEvents, failure, ...report } = this.#report(taskID, rangeIndex, chunk);
+    const { failedEvents, failure, ...report } = this.#report(taskID, plan, rangeIndex, chunk);
     if (failedEvents === undefined) return { ...report, ...(failure === undefined ? {} : { failure }), outputs };
     const own = failedEvents.find((event) => event.position === position);
     if (own === undefined || failure === undefined) return { ...report, outputs };
@@ -225,8 +225,9 @@ export class TableReader {
     return bytes === undefined ? undefined : decodeChunk(index, bytes);
   }
 
-  #report(taskID: number, rangeIndex: number, chunk: Chunk | undefined): RangeReport {
-    const report = describeRange(this.#plan(taskID), rangeIndex, chunk);
+  /** @param plan of the task as it is now: to ask for it costs a look into the store */
+  #report(taskID: number, plan: RangePlan, rangeIndex: number, chunk: Chunk | undefined): RangeReport {
+    const report = describeRange(plan, rangeIndex, chunk);
     const isCommitted = report.state === 'finished' || report.state === 'merged';
     const mayHaveFailed = report.attemptNr > 0 && (!isCommitted || report.lastEvent > report.startEvent);
     const failure = mayHaveFailed ? readFailure(this.#store, taskID, rangeIndex) : undefined;

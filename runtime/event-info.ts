@@ -5,7 +5,8 @@ type IntervalOfValidity = EventStreamInfo['intervalsOfValidity'][number];
 
 export class EventInfoCollector {
   readonly #processingTag: string;
-  readonly #runNumbers = new Set<number>();
+  /** of events in a row with the same number one */
+  readonly #runNumbers: number[] = [];
   readonly #intervals: IntervalOfValidity[] = [];
   #eventCount = 0;
 
@@ -15,7 +16,7 @@ export class EventInfoCollector {
 
   addEvent(runNumber: number): void {
     this.#eventCount += 1;
-    if (!Number.isNaN(runNumber)) this.#runNumbers.add(runNumber);
+    if (!Number.isNaN(runNumber) && this.#runNumbers.at(-1) !== runNumber) this.#runNumbers.push(runNumber);
   }
 
   addIntervalOfValidity(interval: IntervalOfValidity): void {
@@ -25,7 +26,7 @@ export class EventInfoCollector {
   toInfo(): EventStreamInfo {
     return {
       eventCount: this.#eventCount,
-      runNumbers: [...this.#runNumbers].sort((a, b) => a - b),
+      runNumbers: this.#runNumbers.length > 1 ? [...new Set(this.#runNumbers)].sort((a, b) => a - b) : this.#runNumbers,
       eventTypes: [],
       processingTags: [this.#processingTag],
       intervalsOfValidity: this.#intervals,

@@ -9,7 +9,6 @@
  * suffix of its own, so no two writers ever share a name. A file that holds one range is recorded whole; in a file
  * shared by several ranges each is recorded as a slice of body bytes, with `headerBytes` telling where bodies begin.
  */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { assert } from '../core/assert.ts';
@@ -28,6 +27,8 @@ import { removeOutputs } from './stage-out.ts';
 export interface SequencerOptions {
   readonly outputs: OutputDeclarations;
   readonly folder: string;
+  /** unique among the sessions that ever use the folder: begins the names of files that are not complete */
+  readonly session: string;
   readonly aggregationFolder: string;
   readonly rule: SequenceRule;
   readonly taskID: number;
@@ -70,8 +71,8 @@ interface OpenFile {
 interface RangeInWork {
   readonly token: RangeToken;
   readonly outputs: OutputRecord[];
-  /** streams it has begun a file for */
-  readonly streams: Set<string>;
+  /** streams it has begun a file for: a few at most */
+  readonly streams: string[];
   /** files it has records in that are not complete yet */
   openFiles: number;
   closed: boolean;
@@ -89,7 +90,8 @@ export interface EventInWork {
 export class OutputSequencer {
   readonly #options: SequencerOptions;
   readonly #files = new Map<string, OpenFile>();
-  readonly #shards = new Set<string>();
+  /** of each stream. A name that is used again is found in the kernel's cache: a fifth of the cost of a file */
+  readonly #temporaryPaths = new Map<string, string>();
   #range: RangeInWork | undefined;
   #event: EventInWork | undefined;
   #inputFile: WorkerFile | undefined;
@@ -117,7 +119,7 @@ export class OutputSequencer {
     if (this.#inputFile !== undefined && this.#inputFile.fileIndex !== inputFile.fileIndex) this.closeFiles();
     this.#inputFile = inputFile;
     this.#copy = copy;
-    this.#range = { token, outputs: [], streams: new Set(), openFiles: 0, closed: false };
+    this.#range = { token, outputs: [], streams: [], openFiles: 0, closed: false };
   }
 
   beginEvent(event: EventInWork): void {
@@ -320,15 +322,15 @@ export class OutputSequencer {
       jobID: this.#options.jobID,
       fileID: inputFile.fileIndex + 1,
       // A further file of the same range and stream is named after the event it begins with.
-      startEvent: range.streams.has(stream) ? event.position : range.token.startEvent,
+      startEvent: range.streams.includes(stream) ? event.position : range.token.startEvent,
       attemptNr: range.token.attemptNr,
     });
-    range.streams.add(stream);
+    range.streams.push(stream);
     const name = `${stream}.${id}${this.#copy ? '.copy' : ''}`;
     const open: OpenFile = {
       stream,
       format,
-      file: new EventFile(join(this.#options.folder, `${name}${TEMPORARY_SUFFIX}`)),
+      file: new EventFile(this.#temporaryPath(stream)),
       path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
       header,
       info: new EventInfoCollector(this.#options.processingTag),
@@ -367,12 +369,18 @@ export class OutputSequencer {
     });
   }
 
-  #finalPath(path: string): string {
-    const shard = path.slice(0, path.indexOf('/'));
-    if (!this.#shards.has(shard)) {
-      mkdirSync(join(this.#options.aggregationFolder, shard), { recursive: true });
-      this.#shards.add(shard);
+  /** One file per stream is open at a time. */
+  #temporaryPath(stream: string): string {
+    let path = this.#temporaryPaths.get(stream);
+    if (path === undefined) {
+      path = join(this.#options.folder, `${stream}.${this.#options.session}${TEMPORARY_SUFFIX}`);
+      this.#temporaryPaths.set(stream, path);
     }
-    return join(this.#options.aggregationFolder, path);
+    return path;
+  }
+
+  /** Its folder, the shard, is made by the stage-out when it is not there. */
+  #finalPath(path: string): string {
+    return `${this.#options.aggregationFolder}/${path}`;
   }
 }

@@ -157,6 +157,7 @@ export class WorkerSession {
     this.#sequencer = new OutputSequencer({
       outputs: data.outputs,
       folder: data.folder,
+      session: data.peer,
       aggregationFolder: data.aggregationFolder,
       rule: data.sequence,
       taskID: data.taskID,

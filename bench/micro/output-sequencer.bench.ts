@@ -29,6 +29,7 @@ export const suite: MicroSuite = {
     const sequencer = new OutputSequencer({
       outputs: { OUT: { format: 'bytes' } },
       folder,
+      session: 'bench',
       aggregationFolder,
       rule: { at: 'EndEvent' },
       taskID: 1,
