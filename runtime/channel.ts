@@ -1,6 +1,6 @@
 /**
- * Channels: the only door to ZeroMQ. Messages are msgpack, typed as tagged unions in `core/messages.ts`; large bytes ride
- * beside them as frames of their own, uncopied by the encoder.
+ * Channels: the only door to ZeroMQ. Messages are typed as tagged unions in `core/messages.ts` and packed by
+ * `message-codec.ts`; large bytes ride beside them as frames of their own, uncopied by the encoder.
  *
  * On the wire a message is `[version (1 byte)] [msgpack body] [data frame]*`; a server's socket puts the peer's
  * identity before it. A body with another version is refused.
@@ -15,17 +15,15 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Packr, Unpackr } from 'msgpackr';
 import { Dealer, Pair, Router } from 'zeromq';
 import { assert } from '../core/assert.ts';
 import { CHANNEL_HIGH_WATER_MARK } from '../core/limits.ts';
+import { decodeMessage, encodeMessage } from './message-codec.ts';
 
-/** Changes whenever a message of `core/messages.ts` changes its meaning. */
-export const CHANNEL_VERSION = 1;
+/** Changes whenever a message of `core/messages.ts` changes its meaning or its bytes. */
+export const CHANNEL_VERSION = 2;
 
 const VERSION_FRAME = Uint8Array.of(CHANNEL_VERSION);
-const packr = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
-const unpackr = new Unpackr({ useRecords: true });
 
 /** Addresses for the channels of one node, in a folder that only this user can enter. */
 export class LocalAddresses {
@@ -70,27 +68,35 @@ function decode<In>(frames: readonly Buffer[]): Received<In> {
   const [version, body, ...data] = frames;
   assert(version !== undefined && body !== undefined, 'a message has a version and a body');
   assert(version[0] === CHANNEL_VERSION, `channel version is ${CHANNEL_VERSION}, found ${version[0]}`);
-  return { message: unpackr.unpack(body) as In, frames: data };
+  return { message: decodeMessage(body) as In, frames: data };
 }
 
-/** Sends one message at a time, in order: a ZeroMQ socket answers a second concurrent send with EBUSY. */
+/**
+ * Sends one message at a time, in order: a ZeroMQ socket answers a second concurrent send with EBUSY. A message that
+ * finds nothing under way leaves at once, before its sender goes on.
+ */
 class SendQueue {
   readonly #send: (frames: (Uint8Array | string)[]) => Promise<void>;
-  #tail: Promise<void> = Promise.resolve();
+  #tail: Promise<void> | undefined;
 
   constructor(send: (frames: (Uint8Array | string)[]) => Promise<void>) {
     this.#send = send;
   }
 
   push(frames: (Uint8Array | string)[]): Promise<void> {
-    const sent = this.#tail.then(() => this.#send(frames));
-    this.#tail = sent.catch(() => undefined);
+    const sent = this.#tail === undefined ? this.#send(frames) : this.#tail.then(() => this.#send(frames));
+    const tail = sent
+      .catch(() => undefined)
+      .then(() => {
+        if (this.#tail === tail) this.#tail = undefined;
+      });
+    this.#tail = tail;
     return sent;
   }
 
   /** Resolves when everything pushed so far is with ZeroMQ. */
-  drained(): Promise<void> {
-    return this.#tail;
+  async drained(): Promise<void> {
+    await this.#tail;
   }
 }
 
@@ -135,7 +141,7 @@ export class PeerChannel<In, Out> {
 
   /** Resolves when ZeroMQ has taken the message. The bytes of `frames` belong to the channel from then on. */
   send(message: Out, frames: readonly Uint8Array[] = []): Promise<void> {
-    return this.#queue.push([VERSION_FRAME, packr.pack(message), ...frames]);
+    return this.#queue.push([VERSION_FRAME, encodeMessage(message), ...frames]);
   }
 
   /** The next message; undefined once the channel is closed. One call at a time. */
@@ -185,7 +191,7 @@ export class ServerChannel<In, Out> {
 
   /** A message to a peer that is gone is dropped: whoever supervises the peer learns of its end otherwise. */
   send(peer: string, message: Out, frames: readonly Uint8Array[] = []): Promise<void> {
-    return this.#queue.push([peer, VERSION_FRAME, packr.pack(message), ...frames]);
+    return this.#queue.push([peer, VERSION_FRAME, encodeMessage(message), ...frames]);
   }
 
   async receive(): Promise<ReceivedFrom<In> | undefined> {

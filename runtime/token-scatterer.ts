@@ -268,10 +268,13 @@ export class TokenScatterer {
     switch (message.kind) {
       case 'ask':
         if (message.readyAfterMs !== null) this.#listeners.onWorkerReady(worker.workerIndex, message.readyAfterMs);
-        this.#takeReports(worker, message.reports);
         worker.batch = [];
         worker.waiting = true;
-        this.#serve(worker);
+        this.#learnLengths(message.reports);
+        // New work first: the worker executes it while its reports are seen to.
+        if (this.#hasQueuedFor(worker)) this.#serve(worker);
+        this.#takeReports(worker, message.reports);
+        if (worker.waiting) this.#serve(worker);
         return;
       case 'init-failed':
         this.#workers.delete(peer);
@@ -295,22 +298,25 @@ export class TokenScatterer {
   }
 
   #takeReports(worker: WorkerState, reports: readonly RangeReport[]): void {
-    if (reports.length === 0) return;
-    let totalMs = 0;
     let toReport = reports;
     for (const report of reports) {
       const held = worker.held.get(report.rangeIndex);
       worker.held.delete(report.rangeIndex);
-      totalMs += report.wallMs;
       if (report.kind !== 'failed' || held === undefined) continue;
       const instead = this.#judgeFailure(held, report);
       if (instead !== report) toReport = toReport.flatMap((other) => (other !== report ? other : (instead ?? [])));
     }
-    // A running mean that forgets: lengths may drift along a file.
+    if (toReport.length > 0) this.#listeners.onReports(toReport);
+  }
+
+  /** A running mean that forgets: lengths may drift along a file. */
+  #learnLengths(reports: readonly RangeReport[]): void {
+    if (reports.length === 0) return;
+    let totalMs = 0;
+    for (const { wallMs } of reports) totalMs += wallMs;
     const weight = Math.min(1, Math.max(reports.length / 64, 1 / (this.#executedCount + 1)));
     this.#executedMeanMs += weight * (totalMs / reports.length - this.#executedMeanMs);
     this.#executedCount += reports.length;
-    if (toReport.length > 0) this.#listeners.onReports(toReport);
   }
 
   /** @returns the report to make of a failure; undefined when the range is not lost by it */
@@ -379,6 +385,11 @@ export class TokenScatterer {
       worker.waiting = false;
       this.#send(worker, { kind: 'end' }, []);
     }
+  }
+
+  #hasQueuedFor({ takes }: WorkerState): boolean {
+    if (takes !== 'suspects' && this.#queue.length > this.#queueStart) return true;
+    return takes !== 'all-but-suspects' && this.#suspects.length > 0;
   }
 
   #takeFor(worker: WorkerState): HeldToken[] {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { CREDIT_MAX } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerTokens } from '../../core/messages.ts';
 import { PeerChannel, ServerChannel } from '../../runtime/channel.ts';
@@ -140,7 +141,7 @@ describe('the token scatterer', () => {
     const { scatterer, worker } = await setUp();
     const one = worker('one');
     scatterer.add(
-      Array.from({ length: 200 }, (_, index) => token(index)),
+      Array.from({ length: 2 * CREDIT_MAX }, (_, index) => token(index)),
       [],
     );
     expect((await one.tokens()).tokens.length).toBe(1);
