@@ -20,7 +20,7 @@ import { crc32 } from 'node:zlib';
 import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import { RANGE_STATES } from '../core/states.ts';
 import { Chunk } from './chunk.ts';
-import { isHeld, type RangeWord } from './range-word.ts';
+import { heldBit, isHeld, type RangeWord } from './range-word.ts';
 
 const FORMAT = 1;
 const AS_RUNS = 0;
@@ -34,10 +34,11 @@ const NARROW_PARTS = 15 | (7 << 4) | (15 << 10) | (31 << 16);
 const { sent, running } = RANGE_STATES;
 
 /** The worst case: wide words, an owner each, all lengths. */
-const scratch = Buffer.alloc(64 + RANGES_PER_CHUNK * (4 + 5 + 1));
+const scratch = new Uint8Array(64 + RANGES_PER_CHUNK * (4 + 5 + 1));
+const scratchView = new DataView(scratch.buffer);
 let position = 0;
 
-/** What is being encoded, as it will be stored. */
+/** What is being encoded, in either form. */
 const words = new Int32Array(RANGES_PER_CHUNK);
 const narrowWords = new Uint16Array(RANGES_PER_CHUNK);
 const owners = new Uint32Array(RANGES_PER_CHUNK);
@@ -80,37 +81,46 @@ export function encodeChunk(chunk: Chunk): Uint8Array {
   putCount(lengthCount);
   scratch.set(lengths.subarray(0, lengthCount), position);
   position += lengthCount;
-  scratch.writeUInt32LE(crc32(scratch.subarray(0, position)), position);
-  return Uint8Array.prototype.slice.call(scratch, 0, position + 4);
+  scratchView.setUint32(position, crc32(scratch.subarray(0, position)), true);
+  return scratch.slice(0, position + 4);
+}
+
+/** 1 for zero, 0 for any other whole number: without a branch, since a chunk's words are in random states. */
+function isZero(value: number): number {
+  return ((value | -value) >>> 31) ^ 1;
+}
+
+/** As it is stored. */
+function storedWord(word: RangeWord): RangeWord {
+  return word - isZero((word & 15) ^ running) * (running - sent);
 }
 
 function putWords(chunk: Chunk): void {
+  const present = chunk.words;
   let count = RANGES_PER_CHUNK;
-  while (count > 0 && chunk.words[count - 1] === 0) count -= 1;
+  while (count > 0 && present[count - 1] === 0) count -= 1;
   let runCount = 0;
   let previous = -1;
   let parts = 0;
+  // The narrow form in the same pass: it is what a chunk with work left has as a rule.
   for (let offset = 0; offset < count; offset += 1) {
-    let word = chunk.words[offset] as RangeWord;
-    if ((word & 15) === running) word += sent - running;
-    words[offset] = word;
+    const word = storedWord(present[offset] as RangeWord);
+    narrowWords[offset] = (word & 127) | (((word >> 10) & 15) << 7) | ((word >> 16) << 11);
     parts |= word;
-    if (word !== previous) runCount += 1;
+    runCount += 1 - isZero(word ^ previous);
     previous = word;
   }
   // A run takes four bytes as a rule: one of length, three of word.
   const form = runCount * 4 < count * 2 ? AS_RUNS : (parts & ~NARROW_PARTS) === 0 ? NARROW : WIDE;
   scratch[position++] = form;
   putCount(count);
-  if (form === AS_RUNS) putRuns(words, count);
-  else if (form === WIDE) putArray(words, count);
-  else {
-    for (let offset = 0; offset < count; offset += 1) {
-      const word = words[offset] as RangeWord;
-      narrowWords[offset] = (word & 127) | (((word >> 10) & 15) << 7) | ((word >> 16) << 11);
-    }
+  if (form === NARROW) {
     putArray(narrowWords, count);
+    return;
   }
+  for (let offset = 0; offset < count; offset += 1) words[offset] = storedWord(present[offset] as RangeWord);
+  if (form === AS_RUNS) putRuns(words, count);
+  else putArray(words, count);
 }
 
 function wideWord(narrow: number): RangeWord {
@@ -120,14 +130,15 @@ function wideWord(narrow: number): RangeWord {
 function putOwners(chunk: Chunk): void {
   let count = 0;
   let runCount = 0;
-  if (chunk.heldCount > 0) {
-    for (let offset = 0; offset < RANGES_PER_CHUNK; offset += 1) {
-      if (!isHeld(chunk.words[offset] as RangeWord)) continue;
-      const owner = chunk.ownerAt(offset);
-      if (count === 0 || owner !== owners[count - 1]) runCount += 1;
-      owners[count] = owner;
-      count += 1;
-    }
+  let previous = -1;
+  for (let offset = 0; count < chunk.heldCount; offset += 1) {
+    owners[count] = chunk.ownerAt(offset);
+    count += heldBit(chunk.wordAt(offset));
+  }
+  for (let held = 0; held < count; held += 1) {
+    const owner = owners[held] as number;
+    if (owner !== previous) runCount += 1;
+    previous = owner;
   }
   const form = runCount * 2 > count ? AS_ARRAY : AS_RUNS;
   scratch[position++] = form;

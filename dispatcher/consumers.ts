@@ -177,8 +177,11 @@ export class ConsumerBook implements WriteSource {
     this.noteChange(consumer);
   }
 
-  /** Active consumers whose lease has ended, at most `countMax` looked at; `more` when some are still to be looked at. */
-  takeDue(monotonicMs: number, countMax: number): { readonly expired: readonly Consumer[]; readonly more: boolean } {
+  /** Active consumers whose lease has ended, up to a bound; `more` when some are still to be looked at. */
+  takeDue(
+    monotonicMs: number,
+    countMax: { readonly lookedAt: number; readonly expired: number },
+  ): { readonly expired: readonly Consumer[]; readonly more: boolean } {
     const expired: Consumer[] = [];
     const now = this.#period(monotonicMs);
     if (Number.isNaN(this.#nextDue)) return { expired, more: false };
@@ -186,7 +189,7 @@ export class ConsumerBook implements WriteSource {
     for (; this.#nextDue <= now; this.#nextDue += 1) {
       const due = this.#due.get(this.#nextDue) ?? [];
       while (due.length > 0) {
-        if (looked >= countMax) return { expired, more: true };
+        if (looked >= countMax.lookedAt || expired.length >= countMax.expired) return { expired, more: true };
         looked += 1;
         const consumer = due.pop() as Consumer;
         if (consumer.state !== 'active' || !this.#bySerial.has(consumer.serial)) continue;

@@ -27,8 +27,11 @@ import { attemptOf, isFinished, isHeld, lossesOf, stateOf } from './range-word.t
 import type { Task } from './task.ts';
 import { RANGE_ACTIONS, REFUSALS } from './transitions.ts';
 
-/** Looked at in one go when leases are checked. */
-const CONSUMERS_PER_CHECK = 20_000;
+/** Consumers looked at, and found silent, in one go when leases are checked: each is a few ms. */
+const CONSUMERS_PER_CHECK = { lookedAt: 20_000, expired: 2000 };
+
+/** What looking through a chunk, and writing it, costs beside what is taken back in it, in ranges. */
+const RANGES_WORTH_A_CHUNK = 40;
 
 interface TakeBack {
   readonly job: HeldJob;
@@ -37,8 +40,9 @@ interface TakeBack {
 
 export class LeaseDesk implements DispatcherApi {
   readonly #core: DispatcherCore;
-  /** what silent or leaving consumers held, oldest first: taken back in slices */
-  readonly #takeBacks: TakeBack[] = [];
+  /** what silent or leaving consumers held, oldest first: taken back in slices, those before the place are done */
+  #takeBacks: TakeBack[] = [];
+  #takeBackPlace = 0;
   /** called before the first hand-out: what died with the last dispatcher is released by then */
   readonly #beforeHandOut: () => void;
 
@@ -183,13 +187,17 @@ export class LeaseDesk implements DispatcherApi {
   takeBackSlice(): boolean {
     let left = EXPIRY_SLICE_RANGES;
     for (;;) {
-      const next = this.#takeBacks[0];
-      if (next === undefined) return false;
+      const next = this.#takeBacks[this.#takeBackPlace];
+      if (next === undefined) {
+        this.#takeBacks = [];
+        this.#takeBackPlace = 0;
+        return false;
+      }
       if (left <= 0) return true;
       const task = this.#core.tasks.get(next.job.taskID);
       if (task !== undefined) left -= this.#takeBack(task, next, left);
       if (task !== undefined && next.job.held.total > 0) continue;
-      this.#takeBacks.shift();
+      this.#takeBackPlace += 1;
       this.#core.consumers.closeJob(next.job);
       if (next.job.consumer.jobs.length === 0) this.#core.consumers.forget(next.job.consumer);
     }
@@ -208,22 +216,26 @@ export class LeaseDesk implements DispatcherApi {
   }
 
   #takeAllBack(consumer: Consumer, action: TakeBack['action']): void {
-    for (const job of consumer.jobs) this.#takeBacks.push({ job, action });
+    for (const job of [...consumer.jobs]) {
+      if (job.held.total > 0) this.#takeBacks.push({ job, action });
+      else this.#core.consumers.closeJob(job);
+    }
     if (consumer.jobs.length === 0) this.#core.consumers.forget(consumer);
   }
 
-  /** Whole chunks until `countMax` is reached; returns how many ranges were looked at or taken back. */
+  /** Whole chunks until `countMax` is reached; returns how many ranges were taken back, or what was as much work. */
   #takeBack(task: Task, { job, action }: TakeBack, countMax: number): number {
     const { table } = task;
-    let looked = 0;
+    let done = 0;
     for (const chunkIndex of job.held.chunks()) {
-      if (looked >= countMax) break;
+      if (done >= countMax) break;
+      done += RANGES_WORTH_A_CHUNK;
       const chunk = table.chunks.get(chunkIndex);
       for (let offset = 0; job.held.has(chunkIndex); offset += 1) {
         assert(offset < RANGES_PER_CHUNK, 'what a job holds is in its chunks');
         const word = chunk.wordAt(offset);
-        looked += 1;
         if (!isHeld(word) || chunk.ownerAt(offset) !== job.jobID) continue;
+        done += 1;
         const rangeIndex = chunk.firstRange + offset;
         const after = table.apply(rangeIndex, action, attemptOf(word));
         if (action === RANGE_ACTIONS.release) table.totals.released += 1;
@@ -233,7 +245,7 @@ export class LeaseDesk implements DispatcherApi {
     }
     table.noteProgress();
     this.#core.bell.ring(task.taskID, 'work');
-    return looked;
+    return done;
   }
 
   #noteLost(task: Task, rangeIndex: number, word: number): void {

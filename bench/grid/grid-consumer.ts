@@ -17,6 +17,7 @@ export interface GridConsumer {
   readonly place: number;
   /** grows with each life; part of its name */
   lifeNumber: number;
+  name: string;
   life: Life;
   jobID: number;
   /** given and not begun */
@@ -32,12 +33,15 @@ export interface GridConsumer {
   silentToMs: number;
   /** not before this moment does it ask again */
   asksMs: number;
+  /** times it found nothing to do, in a row */
+  emptyAnswers: number;
 }
 
 export function newConsumer(place: number): GridConsumer {
   return {
     place,
     lifeNumber: 0,
+    name: '',
     life: { lastHeardMs: 0 },
     jobID: 0,
     waiting: [],
@@ -50,11 +54,8 @@ export function newConsumer(place: number): GridConsumer {
     silentFromMs: Number.POSITIVE_INFINITY,
     silentToMs: Number.POSITIVE_INFINITY,
     asksMs: 0,
+    emptyAnswers: 0,
   };
-}
-
-export function nameOf(consumer: GridConsumer): string {
-  return `${consumer.place}.${consumer.lifeNumber}`;
 }
 
 export function isSilent(consumer: GridConsumer, nowMs: number): boolean {

@@ -68,14 +68,14 @@ export class GridDispatcher {
    *
    * @param dies the dispatcher dies before the group is written: every answer is undefined
    */
-  async dispatch<Answer>(
-    calls: readonly ((dispatcher: Dispatcher) => Promise<Answer>)[],
+  async dispatch(
+    calls: readonly { send(dispatcher: Dispatcher): Promise<unknown> }[],
     dies: boolean,
-  ): Promise<readonly (Answer | undefined)[]> {
+  ): Promise<readonly unknown[]> {
     this.#moment += 1;
     const before = this.#moment % MOMENTS_PER_SAMPLE === 0 ? this.#cpu.nowMs() : undefined;
     this.#gathers = true;
-    const answers = calls.map((call) => call(this.api));
+    const answers = calls.map((call) => call.send(this.api));
     this.#gathers = false;
     if (dies) this.#store.refuses = true;
     this.#flush();
