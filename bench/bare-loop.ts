@@ -1,6 +1,6 @@
 /** The bare loop: threads that write and rename the same files and do nothing else. What no pool can beat. */
 import { Worker } from 'node:worker_threads';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import { boardTimeMs } from '../runtime/execution-board.ts';
 import { joinTimelines, steadyRate, type Timeline } from './steady-rate.ts';
 
@@ -31,7 +31,7 @@ export async function measureBareLoop(work: FileWork): Promise<number> {
     const firstIndex = thread * perThread;
     const count = Math.max(0, Math.min(perThread, work.fileCount - firstIndex));
     const workerData: BareLoopData = { ...work, thread, firstIndex, count, gate };
-    return new Worker(threadEntryUrl(import.meta.url, './bare-loop.thread.ts'), { workerData });
+    return new Worker(builtModuleUrl('bench/bare-loop.thread.ts'), { workerData });
   });
   await Promise.all(threads.map((thread) => messageOf(thread)));
   const timelines = threads.map((thread) => messageOf(thread) as Promise<Timeline>);

@@ -5,7 +5,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { assert } from '../core/assert.ts';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 
 /** Bytes of bodies since the last call of `counts`. */
 export interface SentCounts {
@@ -34,7 +34,7 @@ export class FarServer implements AsyncDisposable {
   }
 
   static async start(folder: string, roundTripMs: number): Promise<FarServer> {
-    const child = fork(fileURLToPath(threadEntryUrl(import.meta.url, './far-server.child.ts')), [], {
+    const child = fork(fileURLToPath(builtModuleUrl('bench/far-server.child.ts')), [], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     const answer = await ask(child, { kind: 'serve', folder, roundTripMs });

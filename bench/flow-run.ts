@@ -5,7 +5,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { deserialiseError, GranuleError, type SerialisedError } from '../core/errors.ts';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import type { RunOptions } from '../runtime/options.ts';
 import type { RunSummary } from '../runtime/run-summary.ts';
 import type { Timeline } from './steady-rate.ts';
@@ -52,7 +52,7 @@ export interface FlowRunRequest {
 /** Resolves when the run is over, whatever its ending; rejects with what the run rejected with. */
 export async function runFlow(request: FlowRunRequest, signal: AbortSignal): Promise<FlowRun> {
   signal.throwIfAborted();
-  const child = fork(fileURLToPath(threadEntryUrl(import.meta.url, './flow-run.child.ts')), [], {
+  const child = fork(fileURLToPath(builtModuleUrl('bench/flow-run.child.ts')), [], {
     execArgv: [...(request.nodeFlags ?? [])],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',

@@ -5,7 +5,9 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { packageFileUrl } from '../core/own-files.ts';
 import type { FileWork } from './bare-loop.ts';
 import { steadyRate, type Timeline } from './steady-rate.ts';
 
@@ -22,10 +24,8 @@ const PROGRAMS: Readonly<Record<Peer, { readonly commands: readonly string[]; re
   parallel: { commands: [process.execPath], script: 'parallel-files.mjs' },
 };
 
-/** Built files lie in `dist/bench`, peers in the source tree only. */
-const PEER_FOLDERS = ['./peers/', '../../bench/peers/'].map((folder) =>
-  fileURLToPath(new URL(folder, import.meta.url)),
-);
+/** In the source tree only. */
+const PEERS_FOLDER = fileURLToPath(packageFileUrl('bench/peers/'));
 
 interface PeerAnswer {
   readonly startMs: number;
@@ -35,8 +35,8 @@ interface PeerAnswer {
 /** Files per second; null when the peer is not installed. Rejects when it fails. */
 export async function measurePeer(peer: Peer, work: FileWork, signal: AbortSignal): Promise<number | null> {
   const { commands, script } = PROGRAMS[peer];
-  const path = PEER_FOLDERS.map((folder) => `${folder}${script}`).find(existsSync);
-  if (path === undefined) return null;
+  const path = join(PEERS_FOLDER, script);
+  if (!existsSync(path)) return null;
   for (const command of commands) {
     const ended = await runProgram(command, [path, JSON.stringify(work)], signal);
     if (ended === undefined || ended.code === ABSENT_EXIT_CODE) continue;

@@ -1,6 +1,6 @@
 /** Piscina without granule: one task per file, with as many tasks under way as it is quickest with. */
 import { Piscina } from 'piscina';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import { boardTimeMs } from '../runtime/execution-board.ts';
 import type { FileWork } from './bare-loop.ts';
 import type { FileTask } from './piscina-alone.thread.ts';
@@ -13,7 +13,7 @@ const TASKS_UNDER_WAY = 256;
 /** Files per second. */
 export async function measurePiscina(work: FileWork): Promise<number> {
   const pool = new Piscina({
-    filename: threadEntryUrl(import.meta.url, './piscina-alone.thread.ts').href,
+    filename: builtModuleUrl('bench/piscina-alone.thread.ts').href,
     minThreads: work.threadCount,
     maxThreads: work.threadCount,
     concurrentTasksPerWorker: CONCURRENT_TASKS,

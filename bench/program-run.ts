@@ -2,11 +2,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import { boardTimeMs } from '../runtime/execution-board.ts';
 
-const PROGRAM = fileURLToPath(threadEntryUrl(import.meta.url, '../runtime/cli/granule.ts'));
-export const LOGGED_EVENTS = fileURLToPath(threadEntryUrl(import.meta.url, './payloads/logged-events.ts'));
+const PROGRAM = fileURLToPath(builtModuleUrl('runtime/cli/granule.ts'));
+export const LOGGED_EVENTS = fileURLToPath(builtModuleUrl('bench/payloads/logged-events.ts'));
 
 export interface ProgramRun {
   readonly child: ChildProcess;

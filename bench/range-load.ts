@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { GranuleError } from '../core/errors.ts';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 
 export interface RangeLoad {
   readonly port: number;
@@ -21,7 +21,7 @@ export interface RangeLoadResult {
 
 /** The client reads into one buffer per connection and looks at headers only, so that the server is the slower side. */
 export async function measureRangeLoad(load: RangeLoad, signal: AbortSignal): Promise<RangeLoadResult> {
-  const child = fork(fileURLToPath(threadEntryUrl(import.meta.url, './range-load.child.ts')), [], {
+  const child = fork(fileURLToPath(builtModuleUrl('bench/range-load.child.ts')), [], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const kill = (): void => void child.kill('SIGKILL');

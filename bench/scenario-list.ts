@@ -2,9 +2,10 @@
 import { readdirSync } from 'node:fs';
 import { GranuleError } from '../core/errors.ts';
 import { suggestNames } from '../core/nearest-name.ts';
+import { moduleUrl } from '../core/own-files.ts';
 import type { Scenario } from './scenario.ts';
 
-const FOLDER = new URL('./scenarios/', import.meta.url);
+const FOLDER = moduleUrl('bench/scenarios/');
 /** `.ts` when run from source, `.js` when built; not `.d.ts` */
 const SCENARIO_FILE = /^([a-z][a-z0-9-]*)\.(?:ts|js)$/;
 

@@ -2,19 +2,29 @@
  * Where CPU time goes in a run, by thread and stage: V8's sampling profiles of every thread (`--cpu-prof`), each sample
  * charged to the nearest frame of our own source. What a stage calls (system calls, ZeroMQ, msgpack, LMDB) is its own.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { SourceMap } from 'node:module';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 /** The part of V8's .cpuprofile that is read here (Chrome DevTools protocol, Profiler.Profile). */
 interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
-    readonly callFrame: { readonly functionName: string; readonly url: string };
+    readonly callFrame: CallFrame;
     readonly children?: readonly number[];
   }[];
   readonly samples: readonly number[];
   /** in µs, one a sample */
   readonly timeDeltas: readonly number[];
+}
+
+/** Line and column from 0. */
+interface CallFrame {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+  readonly columnNumber: number;
 }
 
 export interface StageTime {
@@ -51,10 +61,11 @@ const STAGES: readonly (readonly [pattern: RegExp, stage: string])[] = [
 /** @param folder of the profiles of one run; most time first */
 export function readStageTimes(folder: string): StageTime[] {
   const sums = new Map<string, StageTime>();
+  const sources = new Sources();
   for (const file of readdirSync(folder).filter((name) => name.endsWith('.cpuprofile'))) {
     const profile = JSON.parse(readFileSync(join(folder, file), 'utf8')) as CpuProfile;
-    const thread = threadOf(profile);
-    for (const [stage, cpuMs] of stagesOf(profile)) {
+    const thread = threadOf(profile, sources);
+    for (const [stage, cpuMs] of stagesOf(profile, sources)) {
       const key = `${thread}\n${stage}`;
       sums.set(key, { thread, stage, cpuMs: (sums.get(key)?.cpuMs ?? 0) + cpuMs });
     }
@@ -62,18 +73,34 @@ export function readStageTimes(folder: string): StageTime[] {
   return [...sums.values()].sort((left, right) => right.cpuMs - left.cpuMs);
 }
 
-/** `runtime/flow` for `file:///…/dist/runtime/flow.js`; undefined for what is not ours. */
-function ownFile(url: string): string | undefined {
-  if (url.includes('/node_modules/')) return undefined;
-  return /^.*\/((?:core|payloads|dispatcher|runtime|bench)\/[^?#]*)\.[jt]s$/.exec(url)?.[1];
+/** Built files hold many modules: their source maps tell which one a function came from. */
+class Sources {
+  readonly #maps = new Map<string, SourceMap | undefined>();
+
+  /** `runtime/flow` for a function of `runtime/flow.ts`; undefined for what is not ours. */
+  moduleOf({ url, lineNumber, columnNumber }: CallFrame): string | undefined {
+    if (!url.startsWith('file:')) return undefined;
+    const entry = this.#mapOf(url)?.findEntry(lineNumber, columnNumber);
+    const source = entry !== undefined && 'originalSource' in entry ? entry.originalSource : url;
+    if (source.includes('/node_modules/')) return undefined;
+    return /^.*\/((?:core|payloads|dispatcher|runtime|bench)\/[^?#]*)\.[jt]s$/.exec(source)?.[1];
+  }
+
+  #mapOf(url: string): SourceMap | undefined {
+    if (!this.#maps.has(url)) {
+      const path = `${fileURLToPath(url)}.map`;
+      this.#maps.set(url, existsSync(path) ? new SourceMap(JSON.parse(readFileSync(path, 'utf8'))) : undefined);
+    }
+    return this.#maps.get(url);
+  }
 }
 
-function threadOf(profile: CpuProfile): string {
-  const files = new Set(profile.nodes.map(({ callFrame }) => ownFile(callFrame.url)));
+function threadOf(profile: CpuProfile, sources: Sources): string {
+  const files = new Set(profile.nodes.map(({ callFrame }) => sources.moduleOf(callFrame)));
   return THREADS.find(([file]) => files.has(file))?.[1] ?? 'others';
 }
 
-function stagesOf(profile: CpuProfile): ReadonlyMap<string, number> {
+function stagesOf(profile: CpuProfile, sources: Sources): ReadonlyMap<string, number> {
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const parents = new Map<number, number>();
   for (const { id, children } of profile.nodes) for (const child of children ?? []) parents.set(child, id);
@@ -82,7 +109,7 @@ function stagesOf(profile: CpuProfile): ReadonlyMap<string, number> {
     const known = stageOfNode.get(id);
     if (known !== undefined) return known;
     const frame = nodes.get(id)?.callFrame;
-    const file = ownFile(frame?.url ?? '');
+    const file = frame === undefined ? undefined : sources.moduleOf(frame);
     const parent = parents.get(id);
     const stage =
       frame?.functionName === '(idle)'

@@ -9,7 +9,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import { unwatchGroup, watchGroup } from '../payloads/children/group-watcher.ts';
 import { BOARD_NAME, BoardFile } from './board-file.ts';
 import type { SupervisedBoard } from './execution-board.ts';
@@ -37,7 +37,7 @@ interface Child {
 
 export class ChildHost implements SessionHost {
   readonly #options: ChildHostOptions;
-  readonly #entry = fileURLToPath(threadEntryUrl(import.meta.url, './worker-session.child.ts'));
+  readonly #entry = fileURLToPath(builtModuleUrl('runtime/worker-session.child.ts'));
   /** started, without a session: by workerIndex */
   readonly #spare = new Map<number, Child>();
   readonly #alive = new Set<Child>();

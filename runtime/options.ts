@@ -6,7 +6,7 @@
  * Imports zod: nothing that `--help`, `--version` or `status` need may import this file.
  */
 import { isAbsolute, relative, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
 import { type EventSelection, parseEventSelection } from '../core/event-selection.ts';
 import {

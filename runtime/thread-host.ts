@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import { BOARD_NAME, BoardFile } from './board-file.ts';
 import { ExecutionBoard, type SupervisedBoard } from './execution-board.ts';
 import { failureOfDeath } from './failures.ts';
@@ -32,7 +32,7 @@ export class ThreadHost implements SessionHost {
   constructor(options: ThreadHostOptions) {
     this.#workersFolder = options.workersFolder;
     this.#pool = new Piscina({
-      filename: threadEntryUrl(import.meta.url, './worker-session.thread.ts').href,
+      filename: builtModuleUrl('runtime/worker-session.thread.ts').href,
       minThreads: options.workerCount,
       maxThreads: options.workerCount,
       idleTimeout: Number.POSITIVE_INFINITY,

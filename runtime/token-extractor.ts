@@ -10,7 +10,7 @@ import type { LeasedRange } from '../core/dispatcher-api.ts';
 import { deserialiseError, type GranuleError } from '../core/errors.ts';
 import type { LogLevel } from '../core/log.ts';
 import type { ExtractFile, FromExtractor, RangeToken, ToExtractor, WorkerFile } from '../core/messages.ts';
-import { threadEntryUrl } from '../core/thread-entry.ts';
+import { builtModuleUrl } from '../core/own-files.ts';
 import { LocalAddresses, PeerChannel } from './channel.ts';
 import type { EventDataReaderOptions } from './remote/event-data-reader.ts';
 import { isRemotePlace } from './remote/place.ts';
@@ -66,7 +66,7 @@ export class TokenExtractor {
     const channelAddress = addresses.address('extractor');
     const channel = await PeerChannel.bindPair<FromExtractor, ToExtractor>(channelAddress);
     const workerData: ExtractorData = { ...options, channelAddress };
-    const thread = new Worker(threadEntryUrl(import.meta.url, './token-extractor.thread.ts'), { workerData });
+    const thread = new Worker(builtModuleUrl('runtime/token-extractor.thread.ts'), { workerData });
     return new TokenExtractor(addresses, channel, thread);
   }
 

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { RangeToken, ToWorker } from '../../core/messages.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import { LocalAddresses, PeerChannel } from '../../runtime/channel.ts';
 import type { MicroSuite, MicroTask } from './micro-suite.ts';
 
@@ -33,7 +33,7 @@ export const suite: MicroSuite = {
     const addresses = await LocalAddresses.create();
     const address = addresses.address('echo');
     const channel = await PeerChannel.bindPair<ToWorker, ToWorker | 'end'>(address);
-    const thread = new Worker(threadEntryUrl(import.meta.url, './channel-echo.thread.ts'), { workerData: address });
+    const thread = new Worker(builtModuleUrl('bench/micro/channel-echo.thread.ts'), { workerData: address });
     const roundTrip = (tokenCount: number): MicroTask => {
       const message = tokensOf(tokenCount);
       return {

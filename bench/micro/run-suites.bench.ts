@@ -1,9 +1,10 @@
 /** Runs the micro-benchmarks with tinybench and prints a line for each: `npm run bench [-- NAME...]`. */
 import { readdirSync } from 'node:fs';
 import { Bench } from 'tinybench';
+import { moduleUrl } from '../../core/own-files.ts';
 import type { MicroSuite } from './micro-suite.ts';
 
-const FOLDER = new URL('./', import.meta.url);
+const FOLDER = moduleUrl('bench/micro/');
 const RUN_MS = 500;
 const WARM_UP_MS = 200;
 

@@ -3,7 +3,7 @@
  * becomes of it; then computes for a while.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { spinUnit } from '../../payloads/builtin/spin.ts';
 import { definePayload } from '../../payloads/payload.ts';
 import { boardTimeMs } from '../../runtime/execution-board.ts';

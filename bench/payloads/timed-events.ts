@@ -5,7 +5,7 @@
  * Workers wait for each other in `initialize`: the clock of the benchmark starts when the last of them is ready.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { spinUnit } from '../../payloads/builtin/spin.ts';
 import { definePayload } from '../../payloads/payload.ts';
 import { boardTimeMs } from '../../runtime/execution-board.ts';

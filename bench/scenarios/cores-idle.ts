@@ -10,6 +10,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WORKERS_MAX } from '../../core/limits.ts';
+import { moduleUrl } from '../../core/own-files.ts';
 import { DISTRIBUTIONS } from '../../payloads/builtin/spin-options.ts';
 import { runFlow } from '../flow-run.ts';
 import { correlatedHints, longestFirst } from '../ideal-schedule.ts';
@@ -33,7 +34,7 @@ const TITLES: Readonly<Record<Granularity, string>> = {
 const HINT_CORRELATION = 0.7;
 const FILES_PER_WORKER = 4;
 const HINT_SEED = 7;
-const PAYLOAD = fileURLToPath(new URL('../payloads/timed-events', import.meta.url));
+const PAYLOAD = fileURLToPath(moduleUrl('bench/payloads/timed-events.ts'));
 
 /** One pool and the events it gets. */
 interface Setting {
@@ -175,7 +176,7 @@ async function measure(
       {
         options: {
           input: [...plan.inputs],
-          payload: `${PAYLOAD}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
+          payload: PAYLOAD,
           options: { workers: setting.workerCount },
           out,
           workers: setting.workerCount,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { GranuleError } from '../../core/errors.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import { measureRangeLoad } from '../range-load.ts';
 import { defineScenario, type ResultTable } from '../scenario.ts';
 import { describeSummary, interleave, type Measure, median, ratios } from '../statistics.ts';
@@ -118,7 +118,7 @@ function writeFile(path: string, sizeBytes: number): number {
 }
 
 function startEventServer(request: ServedFileRequest, children: ChildProcess[]): Promise<ServedFileAnswer> {
-  const child = fork(fileURLToPath(threadEntryUrl(import.meta.url, '../event-server.child.ts')), [], {
+  const child = fork(fileURLToPath(builtModuleUrl('bench/event-server.child.ts')), [], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   children.push(child);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { assert } from '../../core/assert.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import { LmdbTableStore } from '../../dispatcher/lmdb-table-store.ts';
 import { FILL_STEP_RANGES, fillMerged } from '../event-table-filler.ts';
 import { BATCH_RANGES, openTable, registerTask, workThrough } from '../event-table-work.ts';
@@ -179,7 +179,7 @@ async function measureOpening(
   path: string,
   { largeRanges }: Settings,
 ): Promise<{ readonly seconds: number; readonly rssBytes: number }> {
-  const child = fileURLToPath(threadEntryUrl(import.meta.url, '../table-open.child.ts'));
+  const child = fileURLToPath(builtModuleUrl('bench/table-open.child.ts'));
   const { stdout } = await promisify(execFile)(process.execPath, [child, path]);
   const opened = JSON.parse(stdout) as { readonly seconds: number; readonly rssBytes: number; readonly merged: number };
   assert(opened.merged === largeRanges, `all ${largeRanges} ranges are merged, not ${opened.merged}`);

@@ -4,12 +4,14 @@
  *
  * Events wait on a timer, so that the cores are free and only the hiding of the network is measured.
  */
+
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../core/clock.ts';
 import { silentLogger } from '../../core/log.ts';
+import { moduleUrl } from '../../core/own-files.ts';
 import { indexFile } from '../../runtime/indexing/index-file.ts';
 import type { ByteRange } from '../../runtime/remote/byte-source.ts';
 import { EventDataReader } from '../../runtime/remote/event-data-reader.ts';
@@ -22,7 +24,7 @@ import { defineScenario, type ResultTable } from '../scenario.ts';
 import { describeSummary, interleave, type Measure, median, ratios } from '../statistics.ts';
 import { writeTimedFiles } from '../timed-work.ts';
 
-const PAYLOAD = fileURLToPath(new URL('../payloads/timed-events', import.meta.url));
+const PAYLOAD = fileURLToPath(moduleUrl('bench/payloads/timed-events.ts'));
 /** Bytes of an event per ms of its hint: see `timed-work.ts`. */
 const BYTES_PER_HINT_MS = 64;
 /** Events of the loops without prefetch: a few seconds' worth. */
@@ -148,7 +150,7 @@ async function measure(
       {
         options: {
           input: [input],
-          payload: `${PAYLOAD}${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`,
+          payload: PAYLOAD,
           options: { workers: work.workerCount },
           out,
           workers: work.workerCount,

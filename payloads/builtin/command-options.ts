@@ -1,5 +1,5 @@
 /** Options of the payload `command`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { findMisspelling, PLACEHOLDERS } from '../children/command-template.ts';
 import { OUTPUT_FORMAT_NAMES } from '../formats/event-format.ts';
 

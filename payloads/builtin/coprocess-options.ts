@@ -1,5 +1,5 @@
 /** Options of the payload `coprocess`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { COPROCESS_INIT_TIMEOUT_MS_DEFAULT } from '../../core/limits.ts';
 import { OUTPUT_FORMAT_NAMES } from '../formats/event-format.ts';
 import { isStreamName, STREAM_NAME_RULE } from './command-options.ts';

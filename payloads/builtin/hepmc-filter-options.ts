@@ -1,5 +1,5 @@
 /** Options of the payload `hepmc-filter`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { numberListValue, numberValue } from './option-values.ts';
 
 export const schema = z.strictObject({

@@ -1,4 +1,4 @@
 /** The options of a payload that has none: whatever is given is refused. */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const schema = z.strictObject({});

@@ -1,5 +1,5 @@
 /** Options of the payload `noop`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { numberValue } from './option-values.ts';
 
 export const schema = z.strictObject({

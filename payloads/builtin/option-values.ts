@@ -2,7 +2,7 @@
  * Option values as they come from a command line (`--option key=value`, always text) or from a configuration file
  * (already typed). Loaded where options are checked, never in a worker.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** The part of zod's refinement context that is used here. */
 interface Issues {

@@ -1,5 +1,5 @@
 /** Options of the payload `spin`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { flagValue, numberValue } from './option-values.ts';
 
 export const DISTRIBUTIONS = ['constant', 'exponential', 'lognormal', 'pareto'] as const;

@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
 import { chooseTree } from '../root/tree-choice.ts';
 import type {
@@ -167,7 +167,7 @@ export class IndexingPool {
   #startThread(): void {
     const { indexPath, sources = null } = this.#options;
     const workerData: IndexingThreadData = { indexPath, sources };
-    const worker = new Worker(threadEntryUrl(import.meta.url, './indexing.thread.ts'), { workerData });
+    const worker = new Worker(builtModuleUrl('runtime/indexing/indexing.thread.ts'), { workerData });
     const thread: Thread = { worker, job: undefined, state: 'starting' };
     this.#threads.add(thread);
     worker.on('message', (reply: IndexingReply) => this.#receive(thread, reply));

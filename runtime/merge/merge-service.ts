@@ -13,7 +13,7 @@ import {
   MERGE_STRETCH_RANGES_MAX,
   MERGE_STRETCH_RANGES_MIN,
 } from '../../core/limits.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import type {
   CrossingMergerRequest,
   FollowerReply,
@@ -56,12 +56,12 @@ export class MergeService {
     mkdirSync(folders.growing, { recursive: true });
     mkdirSync(folders.aggregation, { recursive: true });
     const merger = new MergeThread<MergerRequest, MergerReply>(
-      threadEntryUrl(import.meta.url, './merger.thread.ts'),
+      builtModuleUrl('runtime/merge/merger.thread.ts'),
       { folders, mode } satisfies MergerThreadData,
       crossToMerger,
     );
     const follower = new MergeThread<FollowerRequest, FollowerReply>(
-      threadEntryUrl(import.meta.url, './merge-follower.thread.ts'),
+      builtModuleUrl('runtime/merge/merge-follower.thread.ts'),
       { folders } satisfies FollowerThreadData,
     );
     return new MergeService({ merger, follower }, options);

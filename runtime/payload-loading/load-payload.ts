@@ -3,13 +3,13 @@
  * options. Runs on the main thread and executes no code of a user there.
  */
 import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { GranuleError } from '../../core/errors.ts';
 import { PAYLOAD_LOAD_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import { suggestNames } from '../../core/nearest-name.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import { BUILTIN_PAYLOADS, type BuiltinPayload, findBuiltinPayload } from '../../payloads/builtin/builtin-payloads.ts';
 import { builtinIdentity } from './builtin-identity.ts';
 import { bundlePayload } from './bundle-payload.ts';
@@ -41,16 +41,11 @@ export async function loadPayload(request: PayloadRequest): Promise<LoadedPayloa
 
 /** Built-in payloads are trusted: they are described right here, which saves the start of a thread. */
 async function loadBuiltin(builtin: BuiltinPayload, request: PayloadRequest): Promise<LoadedPayload> {
-  const moduleUrl = builtModuleUrl(builtin.moduleUrl);
+  const { href: moduleUrl } = builtModuleUrl(builtin.path);
   const describe = async (): Promise<PayloadDescription> =>
     describePayload(await importPayloadModule(moduleUrl), request.options, payloadWhere(builtin.name));
-  const [identity, description] = await Promise.all([builtinIdentity(builtin.name), describe()]);
+  const [identity, description] = await Promise.all([builtinIdentity(builtin), describe()]);
   return { ...description, source: builtin.name, identity, moduleUrl };
-}
-
-/** Threads load plain JavaScript: run from source, the built module is taken. */
-function builtModuleUrl(url: URL): string {
-  return url.href.endsWith('.ts') ? threadEntryUrl(url.href, `./${basename(url.pathname)}`).href : url.href;
 }
 
 async function loadModule(path: string, request: PayloadRequest): Promise<LoadedPayload> {

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads';
 import { deserialiseError, type ErrorCode, GranuleError, type SerialisedError } from '../../core/errors.ts';
 import { PAYLOAD_ABORT_GRACE_MS } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import type { ReportContext } from '../../payloads/payload.ts';
 
 export type PayloadCall =
@@ -73,7 +73,7 @@ export async function callPayload(data: PayloadCallData, bounds: PayloadCallBoun
   signal?.throwIfAborted();
   const code = ERROR_CODE[data.call.kind];
   const doing = DOING[data.call.kind];
-  const worker = new Worker(threadEntryUrl(import.meta.url, './payload-call.thread.ts'), {
+  const worker = new Worker(builtModuleUrl('runtime/payload-loading/payload-call.thread.ts'), {
     name: `payload ${data.call.kind}`,
     workerData: data,
     // Taken in by pipes nobody prints: stdout carries results.

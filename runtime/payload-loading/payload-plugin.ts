@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { extname, join, relative, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Loader, Location, OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from 'esbuild';
+import { moduleUrl, packageFileUrl } from '../../core/own-files.ts';
 
 /** Stands for the URL of the payload's folder until the bundle is hashed. */
 export const ORIGIN_PLACEHOLDER = 'granule-origin:';
@@ -15,13 +16,8 @@ export interface OutsideModules {
   readonly placeholders: Map<string, string>;
 }
 
-const BUILT = import.meta.url.endsWith('.js');
-const OWN_FOLDER = fileURLToPath(new URL('.', import.meta.url));
-
-/** Path of one of our own modules, from source or from the build. */
-function ownModule(path: string): string {
-  return fileURLToPath(new URL(BUILT ? path.replace(/\.ts$/, '.js') : path, import.meta.url));
-}
+/** Where packages are looked for that a payload may leave to granule. */
+const OWN_FOLDER = fileURLToPath(packageFileUrl('./'));
 
 /** Mark of our own resolve calls, so that they are not answered by ourselves again. */
 const RESOLVING = { resolving: true };
@@ -67,8 +63,8 @@ export function payloadPlugin(folder: string, outside: OutsideModules): Plugin {
       build.initialOptions.define = DEFINES;
       build.onResolve({ filter: /^granule(\/(payload|histogram))?$/ }, ({ path }) =>
         path === 'granule'
-          ? leaveOutside(outside, 'granule', pathToFileURL(ownModule('../index.ts')).href)
-          : { path: ownModule(`../../payloads/${path.slice('granule/'.length)}.ts`), sideEffects: false },
+          ? leaveOutside(outside, 'granule', moduleUrl('runtime/index.ts').href)
+          : { path: fileURLToPath(moduleUrl(`payloads/${path.slice('granule/'.length)}.ts`)), sideEffects: false },
       );
       // Finds its binary through the stack of its caller, which a bundle hides.
       build.onResolve({ filter: /^bindings$/ }, () => ({

@@ -9,7 +9,7 @@ import { assert, assertNever } from '../../core/assert.ts';
 import { describeThrown, deserialiseError } from '../../core/errors.ts';
 import type { RootTree } from '../../core/file-index.ts';
 import { ROOT_SILENCE_MS } from '../../core/limits.ts';
-import { threadEntryUrl } from '../../core/thread-entry.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import type { EncodedEntries } from '../../payloads/formats/root-entry-encoder.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
 import { rootFailed } from './root-failure.ts';
@@ -92,7 +92,7 @@ export class RootThread {
   }
 
   #start(): Worker {
-    const worker = new Worker(threadEntryUrl(import.meta.url, './root-reader.thread.ts'), {
+    const worker = new Worker(builtModuleUrl('runtime/root/root-reader.thread.ts'), {
       workerData: this.#sources,
     });
     worker.on('message', (message: FromRootThread) => {

@@ -1,5 +1,5 @@
 /** Options of the payload `fastsim`. The sources of the defaults are named in `detector.ts`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { numberListValue, numberValue } from '../option-values.ts';
 
 const positive = () => z.number().positive();

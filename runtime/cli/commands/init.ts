@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { suggestNames } from '../../../core/nearest-name.ts';
+import { packageFileUrl } from '../../../core/own-files.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { makeOutputFolder } from '../../output-folder.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
@@ -22,10 +23,7 @@ const TEMPLATES = {
 } as const;
 type TemplateName = keyof typeof TEMPLATES;
 
-/** Of the package: this file lies in `runtime/cli/commands/` or, built, in `dist/runtime/cli/commands/`. */
-const PACKAGE_FOLDER = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../../../' : '../../../../', import.meta.url),
-);
+const PACKAGE_FOLDER = fileURLToPath(packageFileUrl('./'));
 
 function define(command: Command): void {
   const list = Object.entries(TEMPLATES).map(([name, summary]) => `  ${name.padEnd(10)}${summary}`);

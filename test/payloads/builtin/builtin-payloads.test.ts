@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { moduleUrl } from '../../../core/own-files.ts';
 import { BUILTIN_PAYLOADS, findBuiltinPayload } from '../../../payloads/builtin/builtin-payloads.ts';
 import type { PayloadDefinition } from '../../../payloads/payload.ts';
 
@@ -8,8 +8,8 @@ describe.each(BUILTIN_PAYLOADS.map((payload) => [payload.name, payload] as const
   'built-in payload %s',
   (name, payload) => {
     it('has a module that exports a payload of its name', async () => {
-      expect(existsSync(fileURLToPath(payload.moduleUrl))).toBe(true);
-      const { default: definition } = (await import(payload.moduleUrl.href)) as { default: PayloadDefinition };
+      expect(existsSync(moduleUrl(payload.path))).toBe(true);
+      const { default: definition } = (await import(moduleUrl(payload.path).href)) as { default: PayloadDefinition };
       expect(definition.name).toBe(name);
       expect(definition.version).toMatch(/^\d+$/);
       expect(typeof definition.options).toBe('function');

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { ZodType } from 'zod';
+import { moduleUrl } from '../../../core/own-files.ts';
 import { BUILTIN_PAYLOADS } from '../../../payloads/builtin/builtin-payloads.ts';
 import type { PayloadDefinition } from '../../../payloads/payload.ts';
 
@@ -32,7 +33,7 @@ function shown(value: unknown): string {
 
 describe.each(BUILTIN_PAYLOADS.map((payload) => [payload.name, payload] as const))('docs of %s', (name, payload) => {
   it('name its options and their defaults', async () => {
-    const { default: definition } = (await import(payload.moduleUrl.href)) as { default: PayloadDefinition };
+    const { default: definition } = (await import(moduleUrl(payload.path).href)) as { default: PayloadDefinition };
     const schema = (await (definition.options as () => Promise<ZodType>)()) as ZodType & {
       readonly shape: Readonly<Record<string, unknown>>;
     };

@@ -4,11 +4,10 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
-import { threadEntryUrl } from '../../../core/thread-entry.ts';
+import { moduleForNode } from '../../module-for-node.ts';
 import { isGone } from './payload-session.ts';
 
-const SOURCE_URL = new URL('../../../payloads/children/child-process.ts', import.meta.url).href;
-const childProcessUrl = threadEntryUrl(SOURCE_URL, './child-process.ts').href;
+const childProcessUrl = moduleForNode('payloads/children/child-process.ts').href;
 
 it('a thread that is terminated in the middle of a loop takes its children, and theirs, along', async () => {
   const worker = new Worker(new URL('orphans.thread.mjs', import.meta.url), { workerData: { childProcessUrl } });

@@ -11,6 +11,7 @@ import { outputFormat } from '../../../payloads/formats/registry.ts';
 import { EventIndex } from '../../../runtime/indexing/event-index.ts';
 import { indexFile, indexStream } from '../../../runtime/indexing/index-file.ts';
 import { IndexingPool } from '../../../runtime/indexing/indexing-pool.ts';
+import { moduleForNode } from '../../module-for-node.ts';
 import { indexBytes } from '../../payloads/formats/indexed.ts';
 
 let folder = '';
@@ -147,7 +148,7 @@ describe('a store', () => {
     await using reader = await EventIndex.open({ path, readOnly: true });
     expect(reader.lookupSpan(file.record.guid, 200, 1).count).toBe(1);
     const script = `
-      import { EventIndex } from ${JSON.stringify(new URL('../../../dist/runtime/indexing/event-index.js', import.meta.url).href)};
+      import { EventIndex } from ${JSON.stringify(moduleForNode('runtime/indexing/event-index.ts').href)};
       const index = await EventIndex.open({ path: ${JSON.stringify(path)}, readOnly: true });
       console.log(index.lookupSpan('${file.record.guid}', 150, 1).lengths[0]);
       await index.close();`;
