@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import { GranuleError } from '../core/errors.ts';
 import { LOCK_STALE_MS } from '../core/limits.ts';
-import { identifyProcess, livenessOf, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isThisBoot, livenessOf, type ProcessIdentity } from './process-identity.ts';
 import { packRecord, unpackRecord } from './record-codec.ts';
 import { STORE_KEYS, type TableStore } from './table-store.ts';
 
@@ -90,13 +90,21 @@ export class StoreLock {
 
 function busy(lock: LockRecord, path: string, nowMs: number): GranuleError {
   const { host, pid } = lock.holder;
-  const elsewhere = livenessOf(lock.holder) === 'unknown';
-  const seconds = Math.max(0, Math.round((nowMs - lock.renewedMs) / 1000));
-  return new GranuleError('STORE_BUSY', `${path} is in use by process ${pid} on host ${host}`, {
-    details: { host, pid, renewedSecondsAgo: seconds },
-    remedy: elsewhere
-      ? `stop that process; if its host or container is gone, wait ${LOCK_STALE_MS / 1000} s after its last sign of life (${seconds} s ago), or use --force`
-      : `stop that process (kill ${pid}) or use another output folder`,
+  const silentSeconds = Math.max(0, Math.round((nowMs - lock.renewedMs) / 1000));
+  const details = { host, pid, renewedSecondsAgo: silentSeconds };
+  if (livenessOf(lock.holder) !== 'unknown') {
+    return new GranuleError('STORE_BUSY', `${path} is in use by process ${pid} on host ${host}`, {
+      details,
+      remedy: `stop that process (kill ${pid}) or use another output folder`,
+    });
+  }
+  const place = isThisBoot(lock.holder) ? `in another container of this machine (${host})` : `on host ${host}`;
+  const freeInSeconds = Math.max(1, LOCK_STALE_MS / 1000 - silentSeconds);
+  return new GranuleError('STORE_BUSY', `${path} is in use by process ${pid} ${place}`, {
+    details: { ...details, freeInSeconds },
+    remedy:
+      `stop that process; if it is gone already, which cannot be seen from here, run the same command again in ` +
+      `${freeInSeconds} s (its last sign of life was ${silentSeconds} s ago), or use --force`,
   });
 }
 

@@ -152,6 +152,22 @@ describe('a store that somebody holds', () => {
     await dispatcher.close();
   });
 
+  it('in another container of this machine is refused naming it, and saying for how long', async () => {
+    const clock = new ManualClock();
+    const store = new MemoryTableStore();
+    const holder = { ...identifyProcess(process.pid), pidNamespace: 'pid:[1]', pid: 7 };
+    const lock = packRecord({ holder, token: 'x', renewedMs: clock.now });
+    await store.commit([{ key: STORE_KEYS.lock, value: lock }]);
+    clock.advance(8000);
+    const freeInSeconds = LOCK_STALE_MS / 1000 - 8;
+    await expect(startOn(store, clock)).rejects.toMatchObject({
+      code: 'STORE_BUSY',
+      message: expect.stringContaining(`process 7 in another container of this machine (${thisHost})`),
+      details: { pid: 7, renewedSecondsAgo: 8, freeInSeconds },
+      remedy: expect.stringContaining(`in ${freeInSeconds} s`),
+    });
+  });
+
   it('stops the holder from whom it was taken', async () => {
     const clock = new ManualClock();
     const store = new MemoryTableStore();

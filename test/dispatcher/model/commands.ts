@@ -1,7 +1,7 @@
 /** Random commands for the event table: each does the same to the model and to the dispatcher and compares. */
 import fc, { type AsyncCommand } from 'fast-check';
 import { expect } from 'vitest';
-import type { MergeJob, UpdateOutcome } from '../../../core/dispatcher-api.ts';
+import type { MergeJob, RangeUpdate, UpdateOutcome } from '../../../core/dispatcher-api.ts';
 import type { RangeState } from '../../../core/states.ts';
 import type { Dispatcher } from '../../../dispatcher/dispatcher.ts';
 import { thisHost } from '../../../dispatcher/process-identity.ts';
@@ -119,11 +119,12 @@ const update = (consumer: string, kind: UpdateKind, choices: readonly number[], 
     expect(outcomes).toEqual(expected);
   });
 
-function makeUpdate(
-  kind: 'finished' | 'failed',
-  { rangeIndex, attemptNr }: { readonly rangeIndex: number; readonly attemptNr: number },
-  files: number,
-) {
+type Attempt = { readonly rangeIndex: number; readonly attemptNr: number };
+type Finished = Extract<RangeUpdate, { kind: 'finished' }>;
+
+function makeUpdate(kind: 'finished', attempt: Attempt, files: number): Finished;
+function makeUpdate(kind: 'finished' | 'failed', attempt: Attempt, files: number): RangeUpdate;
+function makeUpdate(kind: 'finished' | 'failed', { rangeIndex, attemptNr }: Attempt, files: number): RangeUpdate {
   if (kind === 'failed') return failed({ rangeIndex, attemptNr });
   const outputs = Array.from({ length: files }, (_, file) => ({
     stream: `S${file}`,
@@ -178,10 +179,26 @@ const pass = (): Command =>
     }
   });
 
-const restart = (ending: Ending): Command =>
-  command(`restart after ${ending}`, async (model, real) => {
+/**
+ * @param refused how starts between end that do not look at what was left: it is there for the next one all the same
+ * @param adoptedCount ranges of which complete outputs are found
+ */
+const restart = (ending: Ending, refused: readonly Ending[], adoptedCount: number): Command =>
+  command(`restart after ${[ending, ...refused].join(', ')}; ${adoptedCount} adopted`, async (model, real) => {
     await real.dispatcher.durable();
     await real.restart(ending);
+    for (const again of refused) await real.restart(again);
+    const died = [ending, ...refused].includes('die');
+    const left = model.heldByProgram();
+    const { afterDeath, held } = real.dispatcher.recovery;
+    expect({ afterDeath, held }).toEqual({ afterDeath: died, held: left.length });
+    const adoptable = [...real.dispatcher.adoptable(real.taskID)];
+    expect(adoptable.map(({ rangeIndex }) => rangeIndex).sort((one, other) => one - other)).toEqual(left);
+    const adopted = adoptable.slice(0, adoptedCount);
+    const updates = adopted.map((range) => makeUpdate('finished', range, 1));
+    const outcomes = await real.dispatcher.adopt(real.taskID, updates);
+    expect(outcomes).toEqual(adopted.map(() => 'accepted'));
+    for (const { rangeIndex } of adopted) model.finish(rangeIndex, 1);
     model.die();
     await real.dispatcher.releaseDead(real.taskID);
     for (const consumer of model.consumers.values()) consumer.lastHeardMs = real.clock.now;
@@ -220,6 +237,17 @@ const seal = (): Command =>
   command('seal', async (model, real) => {
     await real.dispatcher.sealTask(real.taskID);
     model.sealed = true;
+  });
+
+const unseal = (): Command =>
+  command('unseal', async (model, real) => {
+    const unsealing = real.dispatcher.unsealTask(real.taskID);
+    if (model.options.rangesPerOutput !== undefined) {
+      await expect(unsealing).rejects.toMatchObject({ code: 'REQUEST_INVALID' });
+      return;
+    }
+    await unsealing;
+    model.sealed = false;
   });
 
 const cancelRanges = (choices: readonly number[]): Command =>
@@ -320,6 +348,7 @@ const resetOutput = (choice: number): Command =>
 
 const consumer = fc.constantFrom(...CONSUMERS);
 const choices = fc.array(fc.nat(7), { minLength: 1, maxLength: 8 });
+const ending = fc.constantFrom<Ending>('close', 'close-files', 'die', 'die', 'die');
 const retried = fc.constantFrom<readonly RangeState[]>(
   ['fatal'],
   ['cancelled'],
@@ -353,10 +382,12 @@ const WEIGHTED: readonly (readonly [weight: number, command: fc.Arbitrary<Comman
   [1, consumer.map(leave)],
   [1, consumer.map(heartbeat)],
   [2, fc.constant(0).map(pass)],
-  [3, fc.constantFrom<Ending>('close', 'close-files', 'die', 'die', 'die').map(restart)],
+  [3, fc.tuple(ending, fc.constant([]), fc.nat(2)).map((parts) => restart(...parts))],
+  [1, fc.tuple(ending, fc.array(ending, { minLength: 1, maxLength: 2 }), fc.nat(2)).map((parts) => restart(...parts))],
   [1, fc.tuple(consumer, fc.integer({ min: 1, max: 8 })).map(([who, count]) => dieUnanswered(who, count))],
   [1, fc.integer({ min: 0, max: 7 }).map(addFile)],
   [2, fc.constant(0).map(seal)],
+  [1, fc.constant(0).map(unseal)],
   [1, choices.map(cancelRanges)],
   [1, fc.constant(0).map(cancelTask)],
   [3, retried.map(retry)],

@@ -159,13 +159,9 @@ export class EventTableModel {
         range.state = 'running';
         return 'accepted';
       }
-      range.owner = undefined;
-      if (kind === 'finished') {
-        range.state = 'finished';
-        range.files = files;
-        range.deaths = 0;
-        this.filesPerRange = Math.max(this.filesPerRange, files);
-      } else {
+      if (kind === 'finished') this.finish(index, files);
+      else {
+        range.owner = undefined;
         range.failures += 1;
         range.state = range.failures >= this.options.failuresMax ? 'fatal' : 'failed';
         if (range.state === 'fatal') range.deaths = 0;
@@ -175,6 +171,15 @@ export class EventTableModel {
     if (current && (range.state === 'finished' || range.state === 'merged')) return 'duplicate';
     if (current && kind === 'failed' && (range.state === 'failed' || range.state === 'fatal')) return 'duplicate';
     return 'stale';
+  }
+
+  finish(index: number, files: number): void {
+    const range = this.#range(index);
+    range.owner = undefined;
+    range.state = 'finished';
+    range.files = files;
+    range.deaths = 0;
+    this.filesPerRange = Math.max(this.filesPerRange, files);
   }
 
   giveBack(index: number): void {
@@ -197,6 +202,11 @@ export class EventTableModel {
 
   heldBy(consumer: string): number[] {
     return this.#indices((range) => isHeld(range) && range.owner === consumer);
+  }
+
+  /** What is lost with the program. */
+  heldByProgram(): number[] {
+    return this.#indices((range) => isHeld(range) && this.consumers.get(range.owner ?? '')?.local === true);
   }
 
   /** The program dies: its own consumers with it, those elsewhere go on. */
