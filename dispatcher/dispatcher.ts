@@ -8,7 +8,6 @@
  * `onFatal` is told, once.
  */
 
-import type { Clock } from '../core/clock.ts';
 import type {
   CompletedFile,
   DispatcherApi,
@@ -17,60 +16,25 @@ import type {
   TaskFile,
   UpdateOutcome,
 } from '../core/dispatcher-api.ts';
-import { GranuleError, isGranuleError } from '../core/errors.ts';
-import { LEASE_CHECKS, LOCK_RENEW_MS } from '../core/limits.ts';
-import type { Logger } from '../core/log.ts';
+import { GranuleError } from '../core/errors.ts';
 import { ChangeBell, type DispatcherChange } from './change-bell.ts';
 import { DispatcherCore } from './dispatcher-core.ts';
+import type { DispatcherDrive, DispatcherOptions } from './dispatcher-options.ts';
+import { DispatcherWatch } from './dispatcher-watch.ts';
 import { checkFileSystem } from './file-system.ts';
 import { GroupCommit } from './group-commit.ts';
 import type { CostHints } from './hand-out.ts';
-import { LeaseDesk } from './lease-desk.ts';
-import { LmdbTableStore } from './lmdb-table-store.ts';
+import { type JobDescription, LeaseDesk } from './lease-desk.ts';
+import { openTableStore } from './lmdb-table-store.ts';
 import { MergeDesk } from './merge-desk.ts';
 import type { PayloadEpoch } from './payload-epochs.ts';
-import { describeRange, type RangeDescription } from './range-description.ts';
+import { describeRanges, type RangeDescription } from './range-description.ts';
 import { type AdoptableRange, Recovery, type RecoverySummary } from './recovery.ts';
 import { StoreLock } from './store-lock.ts';
 import { checkSchema } from './store-schema.ts';
-import { STORE_KEYS, type TableStore } from './table-store.ts';
 import { readFiles } from './task.ts';
 import { type RangeSelection, TaskDesk, type TaskOptions } from './task-desk.ts';
 import { summarise, type TaskSummary } from './task-summary.ts';
-
-export interface DispatcherOptions {
-  /** folder of the store, created when there is none */
-  readonly path: string;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** how long a consumer may be silent */
-  readonly leaseMs: number;
-  /** use the store although it is on a network file system, or somebody seems to hold it */
-  readonly force: boolean;
-  /** told once when the store has failed or was taken over; nothing works after it */
-  readonly onFatal: (error: GranuleError) => void;
-}
-
-export interface JobDescription {
-  readonly jobID: number;
-  readonly taskID: number;
-  /** undefined: it left, or its lease ended and all it held was taken back */
-  readonly consumerID: string | undefined;
-  readonly heldCount: number;
-  /** nothing it says changes anything any more */
-  readonly stopped: boolean;
-}
-
-/** How a dispatcher is driven; a simulation puts its own parts here. */
-export interface DispatcherDrive {
-  readonly store: TableStore;
-  /** shown in messages */
-  readonly path: string;
-  /** when a group of changes is closed after its first one */
-  readonly defer: (close: () => void) => void;
-  /** false: {@link Dispatcher.tick} is called by hand */
-  readonly timers: boolean;
-}
 
 /** Lets everything that has arrived at the event loop go first. */
 const afterArrivals = (run: () => void): void => void setImmediate(run);
@@ -83,9 +47,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
   readonly #leases: LeaseDesk;
   readonly #merges: MergeDesk;
   readonly #dead: Recovery;
-  #timer: NodeJS.Timeout | undefined;
-  #lockRenewedMs: number;
-  #ticking = false;
+  readonly #watch: DispatcherWatch;
   #closed: Promise<void> | undefined;
 
   /**
@@ -94,7 +56,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
    */
   static async open(options: DispatcherOptions): Promise<Dispatcher> {
     if (!options.force) checkFileSystem(options.path);
-    const store = openTable(options.path);
+    const store = openTableStore(options.path);
     return Dispatcher.start(options, { store, path: options.path, defer: afterArrivals, timers: true });
   }
 
@@ -114,11 +76,10 @@ export class Dispatcher implements DispatcherApi, MergeApi {
   private constructor(options: Omit<DispatcherOptions, 'path'>, drive: DispatcherDrive) {
     const { store } = drive;
     this.#lock = new StoreLock(store, options.clock, { path: drive.path, force: options.force });
-    this.#lockRenewedMs = options.clock.monotonicMs();
     const commit = new GroupCommit(store, {
       defer: drive.defer,
       onFailure: (error) => {
-        clearInterval(this.#timer);
+        this.#watch.stop();
         options.logger.error({ code: error.code, reason: error.message }, 'event table failed');
         options.onFatal(error);
       },
@@ -132,16 +93,14 @@ export class Dispatcher implements DispatcherApi, MergeApi {
       leaseMs: options.leaseMs,
       pause: () => new Promise((resolve) => drive.defer(resolve)),
     });
+    this.#watch = new DispatcherWatch(this.#core, this.#lock);
     this.#core.load();
     this.#tasks = new TaskDesk(this.#core);
     this.#merges = new MergeDesk(this.#core);
     this.#dead = new Recovery(this.#core, this.#lock.deadHolder);
     this.#leases = new LeaseDesk(this.#core, () => this.#dead.releaseRest(this.#leases));
     this.recovery = this.#dead.summary;
-    if (drive.timers) {
-      const everyMs = Math.max(1, Math.min(LOCK_RENEW_MS, options.leaseMs / LEASE_CHECKS));
-      this.#timer = setInterval(() => void this.#tickToEnd(), everyMs).unref();
-    }
+    if (drive.timers) this.#watch.start(options.leaseMs, () => this.tick());
   }
 
   // --- consumers: see DispatcherApi ----------------------------------------------------------------------------------
@@ -159,13 +118,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
    * Looks after leases and the lock; true when there is more to do at once. Called by a timer, by hand in simulations.
    */
   tick(): boolean {
-    const { leases } = this.#usable;
-    const now = this.#core.clock.monotonicMs();
-    if (now - this.#lockRenewedMs >= LOCK_RENEW_MS) {
-      this.#lockRenewedMs = now;
-      this.#core.commit.write(STORE_KEYS.lock, this.#lock.renewal());
-    }
-    return leases.checkLeases();
+    return this.#watch.look(this.#usable.leases);
   }
 
   // --- tasks ---------------------------------------------------------------------------------------------------------
@@ -245,13 +198,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   /** Ranges as they stand in memory, up to `rangeCount` from `firstRange` on. */
   describeRanges(taskID: number, firstRange: number, rangeCount: number): readonly RangeDescription[] {
-    const { table } = this.#core.task(taskID);
-    const end = Math.min(table.plan.rangeCount, firstRange + rangeCount);
-    const reports: RangeDescription[] = [];
-    for (let rangeIndex = firstRange; rangeIndex < end; rangeIndex += 1) {
-      reports.push(describeRange(table.plan, rangeIndex, table.chunkOf(rangeIndex)));
-    }
-    return reports;
+    return [...describeRanges(this.#core.task(taskID).table, firstRange, rangeCount)];
   }
 
   /** The range that holds an event, by its 1-based position; undefined for one that the task does not have. */
@@ -261,12 +208,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   /** What is known of a job: PanDA's protocol names nothing else. Undefined for one that never was. */
   describeJob(jobID: number): JobDescription | undefined {
-    const taskID = this.#core.taskOfJob(jobID);
-    if (taskID === undefined) return undefined;
-    const job = this.#core.consumers.job(jobID);
-    if (job === undefined) return { jobID, taskID, consumerID: undefined, heldCount: 0, stopped: true };
-    const { consumer, held, stopped } = job;
-    return { jobID, taskID, consumerID: consumer.identity.consumerID, heldCount: held.total, stopped };
+    return this.#leases.describeJob(jobID);
   }
 
   /** Files of a task in order, read from the store. */
@@ -349,7 +291,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
   }
 
   async #close(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#watch.stop();
     try {
       if (this.#core.commit.failure === undefined) {
         await this.#core.commit.durable();
@@ -358,19 +300,6 @@ export class Dispatcher implements DispatcherApi, MergeApi {
       }
     } finally {
       await this.#core.store.close();
-    }
-  }
-
-  async #tickToEnd(): Promise<void> {
-    if (this.#ticking) return;
-    this.#ticking = true;
-    try {
-      // A slice, its group, and what came meanwhile; then the next slice: others never wait for more than one.
-      while (this.#closed === undefined && this.tick()) await this.#core.betweenSlices();
-    } catch (error) {
-      this.#core.commit.fail(isGranuleError(error) ? error : broken(error));
-    } finally {
-      this.#ticking = false;
     }
   }
 
@@ -389,24 +318,4 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     if (this.#closed !== undefined) throw new GranuleError('REQUEST_INVALID', 'the dispatcher is closed');
     return { tasks: this.#tasks, leases: this.#leases, merges: this.#merges };
   }
-}
-
-function openTable(path: string): TableStore {
-  try {
-    return new LmdbTableStore(path);
-  } catch (cause) {
-    throw new GranuleError('STORE_FAILED', `the event table in ${path} cannot be opened: ${describe(cause)}`, {
-      details: { path },
-      cause,
-      remedy: 'check the rights and the disk, or use another output folder',
-    });
-  }
-}
-
-function broken(cause: unknown): GranuleError {
-  return new GranuleError('INTERNAL', `the dispatcher stopped: ${describe(cause)}`, { cause });
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,7 +3,6 @@
  * the dispatcher; every answer waits until what it says is on disk.
  */
 
-import { assert } from '../core/assert.ts';
 import type {
   ConsumerIdentity,
   DispatcherApi,
@@ -14,44 +13,41 @@ import type {
   UpdateOutcome,
 } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
-import {
-  EXPIRY_SLICE_RANGES,
-  RANGES_PER_CHUNK,
-  RANGES_PER_REQUEST_MAX,
-  UPDATES_PER_REQUEST_MAX,
-} from '../core/limits.ts';
+import { RANGES_PER_REQUEST_MAX, UPDATES_PER_REQUEST_MAX } from '../core/limits.ts';
 import { RANGE_STATES } from '../core/states.ts';
 import type { Consumer, HeldJob } from './consumers.ts';
 import type { DispatcherCore } from './dispatcher-core.ts';
-import { attemptOf, isFinished, isHeld, lossesOf, stateOf } from './range-word.ts';
+import { attemptOf, isFinished, isHeld, stateOf } from './range-word.ts';
+import { TakeBackQueue } from './take-back-queue.ts';
 import type { Task } from './task.ts';
 import { RANGE_ACTIONS, REFUSALS } from './transitions.ts';
 
 /** Consumers looked at, and found silent, in one go when leases are checked: each is a few ms. */
 const CONSUMERS_PER_CHECK = { lookedAt: 20_000, expired: 2000 };
 
-/** What looking through a chunk, and writing it, costs beside what is taken back in it, in ranges. */
-const RANGES_WORTH_A_CHUNK = 40;
-
-interface TakeBack {
-  readonly job: HeldJob;
-  readonly action: typeof RANGE_ACTIONS.release | typeof RANGE_ACTIONS.expire;
+export interface JobDescription {
+  readonly jobID: number;
+  readonly taskID: number;
+  /** undefined: it left, or its lease ended and all it held was taken back */
+  readonly consumerID: string | undefined;
+  readonly heldCount: number;
+  /** nothing it says changes anything any more */
+  readonly stopped: boolean;
 }
 
 export class LeaseDesk implements DispatcherApi {
   readonly #core: DispatcherCore;
-  /** what silent or leaving consumers held, oldest first: taken back in slices, those before the place are done */
-  #takeBacks: TakeBack[] = [];
-  #takeBackPlace = 0;
+  readonly #takeBacks: TakeBackQueue;
   /** called before the first hand-out: what died with the last dispatcher is released by then */
   readonly #beforeHandOut: () => void;
 
   constructor(core: DispatcherCore, beforeHandOut: () => void) {
     this.#core = core;
+    this.#takeBacks = new TakeBackQueue(core);
     this.#beforeHandOut = beforeHandOut;
     for (const consumer of core.consumers.consumers()) {
       // Its lease ended under the dispatcher before this one, which did not get to the end of it.
-      if (consumer.state === 'expired') this.#takeAllBack(consumer, RANGE_ACTIONS.expire);
+      if (consumer.state === 'expired') this.#takeBacks.add(consumer, RANGE_ACTIONS.expire);
     }
   }
 
@@ -165,11 +161,20 @@ export class LeaseDesk implements DispatcherApi {
     const consumer = this.#core.consumers.find(request.consumerID);
     if (consumer === undefined) return;
     this.#core.consumers.silence(consumer, 'orphaned');
-    this.#takeAllBack(consumer, RANGE_ACTIONS.release);
+    this.#takeBacks.add(consumer, RANGE_ACTIONS.release);
     while (this.#core.consumers.has(consumer)) {
-      if (this.takeBackSlice()) await this.#core.betweenSlices();
+      if (this.#takeBacks.takeSlice()) await this.#core.betweenSlices();
     }
     await this.#core.commit.durable();
+  }
+
+  describeJob(jobID: number): JobDescription | undefined {
+    const taskID = this.#core.taskOfJob(jobID);
+    if (taskID === undefined) return undefined;
+    const job = this.#core.consumers.job(jobID);
+    if (job === undefined) return { jobID, taskID, consumerID: undefined, heldCount: 0, stopped: true };
+    const { consumer, held, stopped } = job;
+    return { jobID, taskID, consumerID: consumer.identity.consumerID, heldCount: held.total, stopped };
   }
 
   /** Looks for consumers that went away; true when there is more to do at once. */
@@ -178,80 +183,21 @@ export class LeaseDesk implements DispatcherApi {
     const due = consumers.takeDue(clock.monotonicMs(), CONSUMERS_PER_CHECK);
     for (const consumer of due.expired) this.#expire(consumer, 'lease ended');
     for (const consumer of consumers.deadNeighbours()) this.#expire(consumer, 'process died');
-    const more = this.takeBackSlice();
+    const more = this.#takeBacks.takeSlice();
     if (due.expired.length > 0) logger.warn({ consumers: due.expired.length }, 'leases ended');
     return more || due.more;
   }
 
-  /** Takes back some of what silent consumers held; true when there is more. */
-  takeBackSlice(): boolean {
-    let left = EXPIRY_SLICE_RANGES;
-    for (;;) {
-      const next = this.#takeBacks[this.#takeBackPlace];
-      if (next === undefined) {
-        this.#takeBacks = [];
-        this.#takeBackPlace = 0;
-        return false;
-      }
-      if (left <= 0) return true;
-      const task = this.#core.tasks.get(next.job.taskID);
-      if (task !== undefined) left -= this.#takeBack(task, next, left);
-      if (task !== undefined && next.job.held.total > 0) continue;
-      this.#takeBackPlace += 1;
-      this.#core.consumers.closeJob(next.job);
-      if (next.job.consumer.jobs.length === 0) this.#core.consumers.forget(next.job.consumer);
-    }
-  }
-
   /** Gives back all that a job holds, at once and without cost. */
   releaseAll(task: Task, job: HeldJob): void {
-    while (job.held.total > 0) this.#takeBack(task, { job, action: RANGE_ACTIONS.release }, job.held.total);
+    this.#takeBacks.releaseAll(task, job);
   }
 
   #expire(consumer: Consumer, reason: string): void {
     const held = consumer.jobs.reduce((sum, job) => sum + job.held.total, 0);
     this.#core.logger.info({ consumerID: consumer.identity.consumerID, held, reason }, 'consumer went away');
     this.#core.consumers.silence(consumer, 'expired');
-    this.#takeAllBack(consumer, RANGE_ACTIONS.expire);
-  }
-
-  #takeAllBack(consumer: Consumer, action: TakeBack['action']): void {
-    for (const job of [...consumer.jobs]) {
-      if (job.held.total > 0) this.#takeBacks.push({ job, action });
-      else this.#core.consumers.closeJob(job);
-    }
-    if (consumer.jobs.length === 0) this.#core.consumers.forget(consumer);
-  }
-
-  /** Whole chunks until `countMax` is reached; returns how many ranges were taken back, or what was as much work. */
-  #takeBack(task: Task, { job, action }: TakeBack, countMax: number): number {
-    const { table } = task;
-    let done = 0;
-    for (const chunkIndex of job.held.chunks()) {
-      if (done >= countMax) break;
-      done += RANGES_WORTH_A_CHUNK;
-      const chunk = table.chunks.get(chunkIndex);
-      for (let offset = 0; job.held.has(chunkIndex); offset += 1) {
-        assert(offset < RANGES_PER_CHUNK, 'what a job holds is in its chunks');
-        const word = chunk.wordAt(offset);
-        if (!isHeld(word) || chunk.ownerAt(offset) !== job.jobID) continue;
-        done += 1;
-        const rangeIndex = chunk.firstRange + offset;
-        const after = table.apply(rangeIndex, action, attemptOf(word));
-        if (action === RANGE_ACTIONS.release) table.totals.released += 1;
-        else table.totals.lost += 1;
-        if (stateOf(after) === RANGE_STATES.fatal) this.#noteLost(task, rangeIndex, after);
-      }
-    }
-    table.noteProgress();
-    this.#core.bell.ring(task.taskID, 'work');
-    return done;
-  }
-
-  #noteLost(task: Task, rangeIndex: number, word: number): void {
-    const message = `its consumer went away ${lossesOf(word)} times while it was held (attempt ${attemptOf(word)})`;
-    const failure = { cause: 'lost', message, logTail: [] } as const;
-    task.failures.add(rangeIndex, attemptOf(word), failure, this.#core.clock.nowMs());
+    this.#takeBacks.add(consumer, RANGE_ACTIONS.expire);
   }
 
   /** The job, if its consumer may speak for it. */

@@ -3,6 +3,7 @@
  * them valid is written through, so a commit that resolved survives a power cut and a failed sync rejects it.
  */
 import { statfsSync } from 'node:fs';
+import { GranuleError } from '../core/errors.ts';
 import { STORE_RESERVE_BYTES } from '../core/limits.ts';
 import { formatBytes } from '../core/quantities.ts';
 import { openStore, type RootDatabase } from '../core/store.ts';
@@ -122,5 +123,19 @@ async function causeOf(error: unknown): Promise<unknown> {
     return error;
   } catch (cause) {
     return cause;
+  }
+}
+
+/** For the one who writes it. Throws `STORE_FAILED` when it cannot be opened. */
+export function openTableStore(path: string): TableStore {
+  try {
+    return new LmdbTableStore(path);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GranuleError('STORE_FAILED', `the event table in ${path} cannot be opened: ${reason}`, {
+      details: { path },
+      cause,
+      remedy: 'check the rights and the disk, or use another output folder',
+    });
   }
 }

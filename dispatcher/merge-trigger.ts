@@ -10,6 +10,7 @@
 import type { MergedFile, MergeGap, MergeItem, MergeJob, StreamProgress } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { MERGE_FAILURES_MAX, TAIL_RANGES_MAX } from '../core/limits.ts';
+import { finishedOf, mergeItem, mergeJob } from './merge-offer.ts';
 import type { OutputBook } from './output-book.ts';
 import type { OutputLog } from './output-log.ts';
 import type { OfferedStretch, OutputState } from './output-state.ts';
@@ -187,9 +188,9 @@ export class MergeTrigger {
       const end = Math.min(handedOutEnd, plan.outputSpan(outputIndex).endRange);
       const items: MergeItem[] = [];
       for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) {
-        if (isFinished(this.#table.wordAt(rangeIndex))) items.push(this.#item(rangeIndex));
+        if (isFinished(this.#table.wordAt(rangeIndex))) items.push(mergeItem(this.#table, this.#outputLog, rangeIndex));
       }
-      yield this.#job(output, items, false);
+      yield mergeJob(this.#table, output, items, false);
     }
   }
 
@@ -228,9 +229,10 @@ export class MergeTrigger {
       return undefined;
     }
     const items: MergeItem[] = [];
-    for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1) items.push(this.#item(rangeIndex));
+    for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1)
+      items.push(mergeItem(this.#table, this.#outputLog, rangeIndex));
     output.offered = { throughRange: end - 1, finished: finishedOf(items), amends: false };
-    return this.#job(output, items, last);
+    return mergeJob(this.#table, output, items, last);
   }
 
   /** Ranges made after all go into the finished files, once none of them is still under way. */
@@ -249,29 +251,9 @@ export class MergeTrigger {
       return undefined;
     }
     const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
-    const items = made.map((rangeIndex) => this.#item(rangeIndex));
+    const items = made.map((rangeIndex) => mergeItem(this.#table, this.#outputLog, rangeIndex));
     output.offered = { throughRange: endRange - 1, finished: finishedOf(items), amends: true };
-    return { ...this.#job(output, items, true), amend: { files: output.files ?? [], gaps: output.gaps } };
-  }
-
-  #job(output: OutputState, items: readonly MergeItem[], last: boolean): MergeJob {
-    const { firstRange, endRange } = this.#table.plan.outputSpan(output.outputIndex);
-    return {
-      taskID: this.#table.taskID,
-      outputIndex: output.outputIndex,
-      firstRange,
-      rangeCount: endRange - firstRange,
-      items,
-      progress: output.progress,
-      last,
-    };
-  }
-
-  #item(rangeIndex: number): MergeItem {
-    const { fileIndex, startEvent, lastEvent } = this.#table.plan.locate(rangeIndex);
-    return isFinished(this.#table.wordAt(rangeIndex))
-      ? { kind: 'finished', rangeIndex, fileIndex, startEvent, lastEvent, outputs: this.#outputLog.get(rangeIndex) }
-      : { kind: 'missing', rangeIndex, fileIndex, startEvent, lastEvent };
+    return { ...mergeJob(this.#table, output, items, true), amend: { files: output.files ?? [], gaps: output.gaps } };
   }
 
   /** Before anything is changed: all or nothing. */
@@ -295,12 +277,6 @@ export class MergeTrigger {
     }
     return givenUp;
   }
-}
-
-function finishedOf(items: readonly MergeItem[]): ReadonlySet<number> {
-  const finished = new Set<number>();
-  for (const item of items) if (item.kind === 'finished') finished.add(item.rangeIndex);
-  return finished;
 }
 
 function invalid(message: string): GranuleError {

@@ -4,6 +4,7 @@ import type { RangeState } from '../core/states.ts';
 import type { Chunk } from './chunk.ts';
 import { lengthOfCode } from './execution-length.ts';
 import type { RangePlan } from './range-plan.ts';
+import type { RangeTable } from './range-table.ts';
 import { attemptOf, failuresOf, isHeld, lossesOf, SUBMITTED, stateNameOf } from './range-word.ts';
 
 export interface RangeDescription {
@@ -38,4 +39,16 @@ export function describeRange(plan: RangePlan, rangeIndex: number, chunk: Chunk 
     ...(chunk !== undefined && isHeld(word) ? { jobID: chunk.ownerAt(offset) } : {}),
     ...(wallMs === undefined ? {} : { wallMs }),
   };
+}
+
+/** As they stand in memory, up to `rangeCount` from `firstRange` on. */
+export function* describeRanges(
+  table: RangeTable,
+  firstRange: number,
+  rangeCount: number,
+): IterableIterator<RangeDescription> {
+  const end = Math.min(table.plan.rangeCount, firstRange + rangeCount);
+  for (let rangeIndex = firstRange; rangeIndex < end; rangeIndex += 1) {
+    yield describeRange(table.plan, rangeIndex, table.chunkOf(rangeIndex));
+  }
 }

@@ -172,7 +172,10 @@ export class Task {
     if (this.#record.eventsPerOutput !== undefined) {
       throw invalid(`task ${this.taskID} has outputs across files: those that are complete would change`);
     }
-    if (this.#record.sealed) this.change({ sealed: false });
+    if (!this.#record.sealed) return;
+    this.change({ sealed: false });
+    // What is added belongs to the tail, too.
+    this.handOut.forgetTail();
   }
 
   /** So many output files may still be brought into being: made and not merged, or being made, all count. */

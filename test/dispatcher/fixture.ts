@@ -6,7 +6,8 @@ import type { Clock } from '../../core/clock.ts';
 import type { LeasedRange, OutputRecord, RangeUpdate, TaskFile } from '../../core/dispatcher-api.ts';
 import { parseGuid } from '../../core/ids.ts';
 import { silentLogger } from '../../core/log.ts';
-import { Dispatcher, type DispatcherOptions } from '../../dispatcher/dispatcher.ts';
+import { Dispatcher } from '../../dispatcher/dispatcher.ts';
+import type { DispatcherOptions } from '../../dispatcher/dispatcher-options.ts';
 import type { TaskOptions } from '../../dispatcher/task-desk.ts';
 
 export const LEASE_MS = 60_000;

@@ -1,0 +1,34 @@
+/** A stretch of an output as it is offered to the merge. */
+import type { MergeItem, MergeJob } from '../core/dispatcher-api.ts';
+import type { OutputLog } from './output-log.ts';
+import type { OutputState } from './output-state.ts';
+import type { RangeTable } from './range-table.ts';
+import { isFinished } from './range-word.ts';
+
+/** A terminal range: its outputs, or that there are none. */
+export function mergeItem(table: RangeTable, outputLog: OutputLog, rangeIndex: number): MergeItem {
+  const { fileIndex, startEvent, lastEvent } = table.plan.locate(rangeIndex);
+  return isFinished(table.wordAt(rangeIndex))
+    ? { kind: 'finished', rangeIndex, fileIndex, startEvent, lastEvent, outputs: outputLog.get(rangeIndex) }
+    : { kind: 'missing', rangeIndex, fileIndex, startEvent, lastEvent };
+}
+
+/** @param last the output ends with these items */
+export function mergeJob(table: RangeTable, output: OutputState, items: readonly MergeItem[], last: boolean): MergeJob {
+  const { firstRange, endRange } = table.plan.outputSpan(output.outputIndex);
+  return {
+    taskID: table.taskID,
+    outputIndex: output.outputIndex,
+    firstRange,
+    rangeCount: endRange - firstRange,
+    items,
+    progress: output.progress,
+    last,
+  };
+}
+
+export function finishedOf(items: readonly MergeItem[]): ReadonlySet<number> {
+  const finished = new Set<number>();
+  for (const item of items) if (item.kind === 'finished') finished.add(item.rangeIndex);
+  return finished;
+}
