@@ -166,7 +166,7 @@ export const EVENTS_FOR_MEDIAN = 20;
 export const EVENTS_FOR_HALT_FRACTION = 20;
 /** How often a worker looks whether its asynchronous event is over its time-out, and a supervisor at its workers. */
 export const TIMEOUT_CHECK_MS = 100;
-/** After the time-out an asynchronous payload has this long to end its children before it is given up. */
+/** After the time-out a payload that has asked for the signal has this long to end its children before it is given up. */
 export const TIMEOUT_GRACE_MS = 5000;
 /** Beyond its time-out a thread that does not even notice (an endless loop) is terminated after this long. */
 export const TIMEOUT_STUCK_MS = 500;

@@ -117,6 +117,11 @@ export class BoardFileWriter implements WorkerBoard {
     // A process is known to who started it.
   }
 
+  tryStart(): boolean {
+    // A process can be killed at any moment.
+    return true;
+  }
+
   tryEnterWaiting(): boolean {
     this.#values[PHASE] = PHASE_WAITING;
     this.#write();

@@ -159,6 +159,11 @@ export class ExecutionContext implements EventContext<unknown, unknown> {
     this.#abort?.abort(reason);
   }
 
+  /** For the session: the payload has asked for the signal, so it may honour it. */
+  get hasSignal(): boolean {
+    return this.#abort !== undefined;
+  }
+
   /** For the session: what the payload throws now is a consequence of the abort. */
   get isAborted(): boolean {
     return this.#aborted;

@@ -12,7 +12,7 @@
  *   one when the sequence is the same before and after.
  * - `batch`: number of the batch.
  * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
- * - `phase`: waiting, running or doomed; see {@link ExecutionBoard.doom}.
+ * - `phase`: starting → running ⇄ waiting, and doomed; see {@link ExecutionBoard.doom}.
  * - `nodeThreadID`, `systemThreadID`: which thread this is.
  * - values: rangeIndex, position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
  */
@@ -34,6 +34,8 @@ const PHASE_WAITING = 0;
 const PHASE_RUNNING = 1;
 /** The supervisor has decided to end the thread. */
 const PHASE_DOOMED = 2;
+/** The thread loads ZeroMQ and opens its channel: ending it in there would abort the process. */
+const PHASE_STARTING = 3;
 
 const RANGE_INDEX = 0;
 const POSITION = 1;
@@ -72,7 +74,7 @@ export interface SupervisedBoard {
   inExecution(): InExecution | undefined;
   /** True when the worker knows that this execution is over its time-out: it gets its grace. */
   isAborting(execution: InExecution): boolean;
-  /** Asks for the right to end the worker. Granted only while it runs foreign code. */
+  /** Asks for the right to end the worker. Granted only while it runs foreign code; one that starts will end by itself. */
   doom(): boolean;
   setTimeoutMs(timeoutMs: number): void;
   /** Which thread runs the session, to Node and to the operating system; 0 while it is not known. */
@@ -86,6 +88,8 @@ export interface SupervisedBoard {
 export interface WorkerBoard {
   /** A thread says who it is: to Node, and to the operating system (0 when that is not known). */
   noteThread(nodeThreadID: number, systemThreadID: number): void;
+  /** Once its channel is open, before anything foreign is loaded. False when the worker is not needed any more. */
+  tryStart(): boolean;
   /** Before it waits for a message. False when it is doomed: then it must not wait, but end. */
   tryEnterWaiting(): boolean;
   /** After a message has arrived. */
@@ -132,10 +136,10 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     this.#values = new Float64Array(memory, INT_WORDS * 4, FLOAT_VALUES);
   }
 
-  /** A board for a session that is about to start: it runs foreign code from the beginning. */
+  /** A board for a session that is about to start. */
   static forNewSession(recordPath: string | null = null): ExecutionBoard {
     const board = new ExecutionBoard(undefined, recordPath);
-    Atomics.store(board.#words, PHASE, PHASE_RUNNING);
+    Atomics.store(board.#words, PHASE, PHASE_STARTING);
     return board;
   }
 
@@ -196,9 +200,11 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
 
   /**
    * Asks for the right to end the worker's thread. Granted only while it runs foreign code, and from then on the worker
-   * will not wait for a message any more: a thread that dies while it waits takes the process with it.
+   * will not wait for a message any more: a thread that dies while it waits takes the process with it. A thread that is
+   * starting ends by itself once it has started.
    */
   doom(): boolean {
+    Atomics.compareExchange(this.#words, PHASE, PHASE_STARTING, PHASE_DOOMED);
     return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_DOOMED) === PHASE_RUNNING;
   }
 
@@ -223,6 +229,10 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   noteThread(nodeThreadID: number, systemThreadID: number): void {
     Atomics.store(this.#words, NODE_THREAD_ID, nodeThreadID);
     Atomics.store(this.#words, SYSTEM_THREAD_ID, systemThreadID);
+  }
+
+  tryStart(): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, PHASE_STARTING, PHASE_RUNNING) === PHASE_STARTING;
   }
 
   tryEnterWaiting(): boolean {

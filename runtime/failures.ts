@@ -32,7 +32,9 @@ export function failureOf(thrown: unknown, logTail: readonly string[]): Failure 
   if (isTimedOut(thrown)) return { cause: 'timeout', message: TIMED_OUT.message, logTail };
   if (isLateError(thrown)) {
     const { message, stack } = describeThrown(thrown.lateError);
-    return withStack({ cause: 'payload-late-error', message: line(message), logTail }, stack);
+    const { position } = thrown;
+    const failure: Failure = { cause: 'payload-late-error', message: line(message), logTail };
+    return withStack(position === undefined ? failure : { ...failure, position }, stack);
   }
   const { message, stack } = describeThrown(thrown);
   const declared = declaredFailure(thrown);
@@ -98,7 +100,8 @@ function isTimedOut(thrown: unknown): boolean {
   return 'cause' in thrown && isTimedOut(thrown.cause);
 }
 
-function isLateError(thrown: unknown): thrown is { readonly lateError: unknown } {
+/** `position`: the event that has begun what went wrong, when that is known. */
+function isLateError(thrown: unknown): thrown is { readonly lateError: unknown; readonly position?: number } {
   return typeof thrown === 'object' && thrown !== null && 'lateError' in thrown;
 }
 

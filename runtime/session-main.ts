@@ -1,7 +1,7 @@
 /**
  * What a worker does from its first to its last moment, in a thread or in a process. Keeps what surrounds the payload
- * alive whatever the payload does: late errors close the channel before the worker ends, and the standard descriptors
- * cannot be closed.
+ * alive whatever the payload does: late errors do not end the worker by themselves, and the standard descriptors cannot
+ * be closed.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
@@ -13,7 +13,7 @@ import { importPayload } from './payload-loading/import-payload.ts';
 import type { SessionData } from './session-data.ts';
 import { ThreadCpuClock } from './thread-cpu-clock.ts';
 import { WORKER_LOG_NAME, WorkerLog } from './worker-log.ts';
-import { WorkerSession } from './worker-session.ts';
+import { type SessionEnd, WorkerSession } from './worker-session.ts';
 
 /**
  * Threads share file descriptors: a payload that closed stdout would make the next file opened become stdout. In a
@@ -37,16 +37,8 @@ function guardStandardDescriptors(): void {
   syncBuiltinESMExports();
 }
 
-/**
- * Resolves when the session is over; `end`: nothing foreign is left, the thread may be used again.
- *
- * @param endNow ends this thread or process; does not return
- */
-export async function runSession(
-  data: SessionData,
-  board: WorkerBoard,
-  endNow: () => void,
-): Promise<'end' | 'recycle' | 'broken'> {
+/** Resolves when the session is over; `end`: nothing foreign is left, the thread may be used again. */
+export async function runSession(data: SessionData, board: WorkerBoard): Promise<SessionEnd> {
   const channel = PeerChannel.connectClient<ToWorker, FromWorker>(data.channelAddress, data.peer);
   const log = new WorkerLog(join(data.folder, WORKER_LOG_NAME), data.logLevel);
   const cpuClock = new ThreadCpuClock();
@@ -61,25 +53,16 @@ export async function runSession(
     loadPayload: () => importPayload(data.payloadUrl),
   });
 
-  const endAtOnce = (): void => {
-    channel.destroy();
-    endNow();
-  };
   // A thread that ends while a receive is pending would abort the process: the socket goes first.
   process.once('exit', () => channel.destroy());
-  process.on('uncaughtException', (error) => {
-    session.noteLateError(error, 'exception').then(endIfLeft, endAtOnce);
-  });
-  process.on('unhandledRejection', (error) => {
-    session.noteLateError(error, 'rejection').then(endIfLeft, endAtOnce);
-  });
-  const endIfLeft = (left: boolean): void => {
-    if (left) void channel.close().then(endAtOnce, endAtOnce);
-  };
+  process.on('uncaughtException', (error) => session.noteLateError(error, 'exception'));
+  process.on('unhandledRejection', (error) => session.noteLateError(error, 'rejection'));
 
-  const outcome = await session.run();
-  await channel.close();
-  cpuClock.close();
-  log.close();
-  return outcome;
+  try {
+    return await session.run();
+  } finally {
+    await channel.close();
+    cpuClock.close();
+    log.close();
+  }
 }

@@ -26,6 +26,9 @@ export interface ThreadHostOptions {
 export class ThreadHost implements SessionHost {
   readonly #pool: Piscina;
   readonly #workersFolder: string;
+  /** threads that load their modules, ZeroMQ among them: ending one then would abort the process */
+  readonly #loading = new Map<Worker, Promise<void>>();
+  readonly #known = new WeakSet<Worker>();
   #recording = false;
 
   /** Threads start now, while inputs are still being indexed. */
@@ -44,6 +47,9 @@ export class ThreadHost implements SessionHost {
     });
     // What a thread dies of is told by the session's own promise.
     this.#pool.on('error', () => undefined);
+    this.#noteNewThreads();
+    // Piscina puts another one in its place right after this.
+    this.#pool.on('workerDestroy', () => queueMicrotask(() => this.#noteNewThreads()));
   }
 
   /** From now on workers write what they execute to files, for whoever looks after a death of the whole program. */
@@ -75,7 +81,26 @@ export class ThreadHost implements SessionHost {
   }
 
   async close(): Promise<void> {
+    await Promise.all(this.#loading.values());
     await this.#pool.destroy();
+  }
+
+  /** The first message of each, which is piscina's, says that it is loaded. */
+  #noteNewThreads(): void {
+    for (const thread of this.#pool.threads) {
+      if (this.#known.has(thread)) continue;
+      this.#known.add(thread);
+      const loaded = new Promise<void>((resolve) => {
+        thread.once('message', () => resolve());
+        thread.once('exit', () => resolve());
+      });
+      this.#loading.set(
+        thread,
+        loaded.then(() => {
+          this.#loading.delete(thread);
+        }),
+      );
+    }
   }
 
   #threadOf(nodeThreadID: number): Worker | undefined {

@@ -19,7 +19,7 @@ process.once('disconnect', () => process.exit(0));
 process.once('message', (received: ChildSessionData) => {
   const { sharedPath, ...data } = received;
   const shared = sharedPath === null ? undefined : readSharedData(sharedPath);
-  void runSession({ ...data, shared }, openWorkerBoard(data.board), () => process.exit(0)).finally(() =>
+  void runSession({ ...data, shared }, openWorkerBoard(data.board)).finally(() =>
     process.send?.(SESSION_OVER, () => process.exit(0)),
   );
 });

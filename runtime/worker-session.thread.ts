@@ -9,7 +9,7 @@ import { runSession } from './session-main.ts';
 export default async function runInThread(data: SessionData): Promise<void> {
   const board = openWorkerBoard(data.board);
   board.noteThread(threadId, systemThreadID());
-  const outcome = await runSession(data, board, () => process.exit(0));
+  const outcome = await runSession(data, board);
   // A thread whose payload may still be at work is not used again.
   if (outcome !== 'end') process.exit(0);
   process.removeAllListeners('uncaughtException');

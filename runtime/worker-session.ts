@@ -42,6 +42,12 @@ interface Measured {
   readonly copy: boolean;
 }
 
+/** How a session ends; see {@link WorkerSession.run}. */
+export type SessionEnd = 'end' | 'recycle' | 'broken';
+
+/** What an execution is given up with when an event of another range, long finished, has broken the thread. */
+const NOT_ITS_FAULT = Object.freeze({ notItsFault: true });
+
 const NO_HEADER = new Uint8Array(0);
 
 export interface SessionParts {
@@ -65,7 +71,10 @@ export class WorkerSession {
   #sequencer!: OutputSequencer;
   #context!: WorkerContext<unknown, unknown>;
   #incidents!: IncidentNotifier;
-  #current: { readonly context: ExecutionContext; readonly giveUp: (error: unknown) => void } | undefined;
+  /** the event in execution, once it is asynchronous */
+  #current: ExecutionContext | undefined;
+  /** ends the wait for a promise of the payload */
+  #giveUp: (error: unknown) => void = () => undefined;
   #executedEvents = 0;
   /** set when the payload cannot be trusted in this thread any more */
   #broken: unknown;
@@ -78,15 +87,17 @@ export class WorkerSession {
 
   /**
    * Runs until the session is over. Resolves after the last message is sent, with its reason; `broken` also when the
-   * payload could not be initialized.
+   * payload could not be initialized, `end` also when nobody needs the session any more before it has begun. Never
+   * resolves in a thread that is about to be ended: it could be in the middle of a call of ZeroMQ then.
    */
-  async run(): Promise<'end' | 'recycle' | 'broken'> {
+  async run(): Promise<SessionEnd> {
     const { channel, cpuClock } = this.#parts;
     const startedMs = performance.now();
+    if (!this.#board.tryStart()) return 'end';
     try {
       await this.#initialize();
     } catch (error) {
-      await this.#sendLast({ kind: 'init-failed', error: serialiseError(error) });
+      await this.#sendLast({ kind: 'init-failed', error: serialiseError(this.#isBroken ? this.#broken : error) });
       return 'broken';
     }
     const watch = setInterval(() => this.#watchTimeout(), TIMEOUT_CHECK_MS);
@@ -96,13 +107,14 @@ export class WorkerSession {
       for (;;) {
         if (this.#isBroken) return await this.#leave('broken', this.#broken);
         if (this.#mustRecycle()) return await this.#finalizeAndLeave('recycle');
-        // Nothing is sent once the thread is doomed: it could end before ZeroMQ has taken its memory.
-        if (!this.#board.tryEnterWaiting()) return 'broken';
+        if (!this.#board.tryEnterWaiting()) return await awaitTermination();
         await channel.send({ kind: 'ask', reports: this.#takeReports(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
         readyAfterMs = null;
         const received = await channel.receive();
         this.#board.enterRunning();
         if (received === undefined) return 'broken';
+        // While it waited: nothing that has come now may be begun here.
+        if (this.#isBroken) continue;
         const { message, frames } = received;
         switch (message.kind) {
           case 'tokens':
@@ -124,29 +136,33 @@ export class WorkerSession {
   }
 
   /**
-   * An error reached the thread outside `execute`. Fails the event in execution and ends the session.
-   *
-   * @returns true when the session has left and the thread is to end; false when `run` is about to end by itself
+   * An error reached the thread outside `execute`. Fails the event in execution, or the one of the same range that has
+   * begun what went wrong, and ends the session. Nobody is charged with what an event of another range has begun: that
+   * one is finished, and what is in execution goes back. A session that waits for tokens leaves when it is given some.
    */
-  async noteLateError(error: unknown, kind: LateErrorKind): Promise<boolean> {
-    const source = this.#executions.getStore();
-    const of = source === undefined ? 'an event' : `position ${source.position}`;
+  noteLateError(error: unknown, kind: LateErrorKind): void {
+    if (this.#isBroken) return;
     this.#isBroken = true;
     this.#broken = error;
+    const source = this.#executions.getStore();
+    const of = source === undefined ? 'an event' : `position ${source.position}`;
     this.#parts.log.error(`${LATE_ERROR[kind]} (begun by ${of}): ${describeThrown(error).message}`);
     const current = this.#current;
-    if (current !== undefined) {
-      // Ends the await in #executeAsync: the loop then leaves by itself.
-      current.giveUp({ lateError: error });
-      return false;
-    }
-    await this.#leave('broken', error);
-    return true;
+    const isOthers = current !== undefined && source !== undefined && source.rangeIndex !== current.rangeIndex;
+    this.#giveUp(isOthers ? NOT_ITS_FAULT : { lateError: error, position: source?.position });
+  }
+
+  /** Waits for a promise of the payload, until something breaks the thread. */
+  async #unlessBroken<Value>(pending: PromiseLike<Value>): Promise<Value> {
+    const broken = new Promise<never>((_, reject) => {
+      this.#giveUp = reject;
+    });
+    return await Promise.race([pending, broken]);
   }
 
   async #initialize(): Promise<void> {
     const { data, log } = this.#parts;
-    this.#payload = await this.#parts.loadPayload();
+    this.#payload = await this.#unlessBroken(this.#parts.loadPayload());
     this.#context = {
       options: data.payloadOptions,
       shared: data.shared,
@@ -166,7 +182,8 @@ export class WorkerSession {
       processingTag: data.processingTag,
     });
     this.#incidents = new IncidentNotifier(this.#payload, this.#context);
-    await this.#payload.initialize?.(this.#context);
+    const initializing = this.#payload.initialize?.(this.#context);
+    if (initializing !== undefined) await this.#unlessBroken(initializing);
   }
 
   async #executeBatch(message: WorkerTokens, frames: readonly Uint8Array[]): Promise<void> {
@@ -272,11 +289,9 @@ export class WorkerSession {
   }
 
   async #executeAsync(pending: PromiseLike<void>, event: ExecutedEvent, context: ExecutionContext): Promise<void> {
-    const givenUp = new Promise<never>((_, reject) => {
-      this.#current = { context, giveUp: reject };
-    });
+    this.#current = context;
     try {
-      await Promise.race([pending, givenUp]);
+      await this.#unlessBroken(pending);
     } catch (error) {
       context.close();
       this.#board.end();
@@ -307,7 +322,10 @@ export class WorkerSession {
   #failRange(token: RangeToken, position: number, error: unknown, measured: Measured, startedMs: number): void {
     this.#sequencer.abandonRange();
     this.#measured.delete(token.rangeIndex);
-    const failure: Failure = { ...failureOf(error, this.#parts.log.tail()), position };
+    this.#collectComplete();
+    // Not reported: the session is about to leave, and what it holds goes back.
+    if (error === NOT_ITS_FAULT) return;
+    const failure: Failure = { position, ...failureOf(error, this.#parts.log.tail()) };
     this.#reports.push({
       kind: 'failed',
       rangeIndex: token.rangeIndex,
@@ -319,7 +337,6 @@ export class WorkerSession {
       wallMs: performance.now() - startedMs,
       copy: measured.copy,
     });
-    this.#collectComplete();
   }
 
   /** Turns ranges whose files are in place into reports. */
@@ -373,19 +390,20 @@ export class WorkerSession {
     return memory.heapUsed + memory.external > recycleMemoryBytes;
   }
 
-  async #finalizeAndLeave(reason: 'end' | 'recycle'): Promise<'end' | 'recycle'> {
+  async #finalizeAndLeave(reason: 'end' | 'recycle'): Promise<SessionEnd> {
     let failed: unknown;
     try {
       this.#closeFiles();
       this.#incidents.end();
-      await this.#payload.finalize?.(this.#context);
+      const finalizing = this.#payload.finalize?.(this.#context);
+      if (finalizing !== undefined) await this.#unlessBroken(finalizing);
     } catch (error) {
       failed = error;
     }
-    return this.#leave(reason, failed);
+    return this.#leave(this.#isBroken ? 'broken' : reason, failed);
   }
 
-  async #leave<Reason extends 'end' | 'recycle' | 'broken'>(reason: Reason, error: unknown): Promise<Reason> {
+  async #leave(reason: SessionEnd, error: unknown): Promise<SessionEnd> {
     if (reason === 'broken') this.#closeFiles();
     await this.#sendLast({
       kind: 'leave',
@@ -403,7 +421,7 @@ export class WorkerSession {
    */
   async #sendLast(message: FromWorker): Promise<void> {
     const { channel } = this.#parts;
-    if (!this.#board.tryEnterWaiting()) return;
+    if (!this.#board.tryEnterWaiting()) return await awaitTermination();
     await channel.send(message);
     await channel.receive();
   }
@@ -412,17 +430,17 @@ export class WorkerSession {
   #watchTimeout(): void {
     const current = this.#current;
     const timeoutMs = this.#board.timeoutMs;
-    if (current === undefined || timeoutMs <= 0) return;
+    if (current === undefined || timeoutMs <= 0 || this.#isBroken) return;
     const runningMs = this.#board.runningMs();
     if (runningMs <= timeoutMs) return;
     this.#board.noteAborting();
-    current.context.abort(TIMED_OUT);
+    current.abort(TIMED_OUT);
     // Whoever honours the signal rejects by itself; the rest is given up and its thread not used again.
-    const honoured = runningMs <= timeoutMs + TIMEOUT_GRACE_MS;
-    if (honoured) return;
+    const graceMs = current.hasSignal ? TIMEOUT_GRACE_MS : 0;
+    if (runningMs <= timeoutMs + graceMs) return;
     this.#isBroken = true;
     this.#broken = TIMED_OUT;
-    current.giveUp(TIMED_OUT);
+    this.#giveUp(TIMED_OUT);
   }
 
   #knownFile(token: RangeToken): KnownFile {
@@ -487,6 +505,11 @@ function eventCountOf(token: RangeToken): number {
 /** It has failed in this attempt, the last one, and is not to take the others of its range along. */
 function isLeftOut(token: RangeToken, position: number): boolean {
   return token.failedEvents?.some((failed) => failed.position === position) ?? false;
+}
+
+/** The supervisor ends this thread at any moment: nothing native may be called any more. */
+function awaitTermination(): Promise<never> {
+  return new Promise(() => undefined);
 }
 
 function isThenable(value: unknown): value is PromiseLike<void> {

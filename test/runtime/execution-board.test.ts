@@ -74,11 +74,18 @@ describe('the execution board', () => {
 
   it('grants the end of a thread only while it runs foreign code', () => {
     const board = ExecutionBoard.forNewSession();
+    expect(board.tryStart()).toBe(true);
     expect(board.tryEnterWaiting()).toBe(true);
     expect(board.doom()).toBe(false);
     board.enterRunning();
     expect(board.doom()).toBe(true);
     expect(board.tryEnterWaiting()).toBe(false);
     expect(board.doom()).toBe(false);
+  });
+
+  it('lets a thread that loads its modules end by itself', () => {
+    const board = ExecutionBoard.forNewSession();
+    expect(board.doom()).toBe(false);
+    expect(board.tryStart()).toBe(false);
   });
 });

@@ -140,6 +140,10 @@ describe.each(['thread', 'process'] as const)(
     it.each([
       ['loops for ever', 'for (;;);'],
       ['never settles', 'await new Promise(() => {})'],
+      [
+        'honours the signal',
+        'await new Promise((_, no) => context.signal.addEventListener("abort", () => no("stop")))',
+      ],
     ])('%s', async (_, body) => {
       const result = await flow({
         payload: misbehaving(body),
@@ -168,8 +172,54 @@ describe.each(['thread', 'process'] as const)(
       expect(all.some((text) => text.includes('late'))).toBe(false);
     });
 
-    it('cannot even begin: the run is told after three tries', async () => {
-      const payload = `export default { name: 'x', outputs: {}, initialize() { throw new Error('no conditions'); }, execute() {} };`;
+    it('breaks its worker long after it has returned: the event in execution then is not charged', async () => {
+      const payload = `export default {
+        name: 'later', outputs: { OUT: { format: 'ndjson' } },
+        async execute(event, context) {
+          if (event.position === 5) setTimeout(() => { throw new Error('later'); }, 20);
+          if (event.position === 6) await new Promise((resolve) => setTimeout(resolve, 60));
+          context.output('OUT').write({ position: event.position });
+        },
+      };`;
+      const result = await flow({ payload, eventCount: 40, workerCount: 1, isolation });
+      expect(failed(result)).toEqual([]);
+      expect(result.reports.size).toBe(40);
+    });
+
+    it('breaks its worker later, but in its own range: the range fails at the event that began it', async () => {
+      const payload = `export default {
+        name: 'later', outputs: { OUT: { format: 'ndjson' } },
+        async execute(event, context) {
+          if (event.position === 5) setTimeout(() => { throw new Error('later'); }, 20);
+          if (event.position === 7) await new Promise(() => {});
+        },
+      };`;
+      const result = await flow({ payload, eventCount: 40, perRange: 4, workerCount: 1, isolation });
+      expect(failed(result)).toEqual([[1, 'payload-late-error']]);
+      expect(result.reports.get(1)).toMatchObject({ failure: { position: 5 } });
+    });
+
+    it('breaks its worker while that waits for tokens: the run ends all the same', async () => {
+      const payload = `export default {
+        name: 'later', outputs: { OUT: { format: 'ndjson' } },
+        async execute(event) {
+          if (event.position === 1) setTimeout(() => { throw new Error('later'); }, 20);
+          if (event.position === 2) await new Promise((resolve) => setTimeout(resolve, 100));
+        },
+      };`;
+      const result = await flow({ payload, eventCount: 2, workerCount: 2, isolation });
+      expect(failed(result)).toEqual([]);
+      expect(result.deaths).toEqual([]);
+    });
+
+    it.each([
+      ['throws', `throw new Error('no conditions');`],
+      [
+        'throws from a timer',
+        `setTimeout(() => { throw new Error('no conditions'); }, 1); return new Promise(() => {});`,
+      ],
+    ])('cannot even begin, since it %s: the run is told after three tries', async (_, body) => {
+      const payload = `export default { name: 'x', outputs: {}, initialize() { ${body} }, execute() {} };`;
       await expect(flow({ payload, eventCount: 5, isolation })).rejects.toMatchObject({
         code: 'PAYLOAD_INIT_FAILED',
         message: expect.stringContaining('no conditions'),
