@@ -364,9 +364,11 @@ export class Flow {
       const logTail = logTailOf(join(folder, WORKER_LOG_NAME), id);
       return { ...(suspect ? failureOfSuspect(failure) : failure), logTail };
     };
-    const { culprit, returnedCount } = this.#scatterer.lose(peer, failureOfRange);
+    const culprit = this.#scatterer.executedBy(peer);
     const streams = Object.keys(payload.outputs);
+    // Before anybody else can begin the same range, whose files have the same names.
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
+    const returnedCount = this.#scatterer.lose(peer, failureOfRange);
     if (replaced) events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
     else events.emit('worker:ended', { workerIndex });
     if (returnedCount > 0) this.#pilot.poke();

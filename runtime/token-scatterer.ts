@@ -224,21 +224,26 @@ export class TokenScatterer {
     return false;
   }
 
+  /** What a session executes right now, or was executing when it ended. */
+  executedBy(peer: string): HeldToken | undefined {
+    const worker = this.#workers.get(peer);
+    const execution = worker?.board.inExecution();
+    return execution === undefined ? undefined : worker?.held.get(execution.rangeIndex);
+  }
+
   /**
-   * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back.
+   * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back,
+   * and other workers may begin it at once.
    *
    * @param failureOf what the death means for the range that was in execution
-   * @returns what it executed, and how many tokens went back to the queue
+   * @returns how many tokens went back to the queue
    */
-  lose(
-    peer: string,
-    failureOf: (token: RangeToken) => Failure,
-  ): { readonly culprit: HeldToken | undefined; readonly returnedCount: number } {
+  lose(peer: string, failureOf: (token: RangeToken) => Failure): number {
     const worker = this.#workers.get(peer);
-    if (worker === undefined) return { culprit: undefined, returnedCount: 0 };
+    if (worker === undefined) return 0;
+    const culprit = this.executedBy(peer);
     this.#workers.delete(peer);
     const execution = worker.board.inExecution();
-    const culprit = execution === undefined ? undefined : worker.held.get(execution.rangeIndex);
     if (culprit !== undefined && !worker.givenUp) worker.held.delete(culprit.token.rangeIndex);
     const returnedCount = this.#requeue(worker);
     if (culprit !== undefined && execution !== undefined && !worker.givenUp) {
@@ -256,7 +261,7 @@ export class TokenScatterer {
       });
       if (report !== undefined) this.#listeners.onReports([report]);
     }
-    return { culprit, returnedCount };
+    return returnedCount;
   }
 
   #handle(peer: string, message: FromWorker): void {

@@ -181,7 +181,7 @@ describe('the token scatterer', () => {
     await doomed.tokens();
     doomed.board.claim();
     doomed.board.begin(0, 1);
-    const { returnedCount } = scatterer.lose('doomed', () => ({ cause: 'payload-exit', message: 'gone', logTail: [] }));
+    const returnedCount = scatterer.lose('doomed', () => ({ cause: 'payload-exit', message: 'gone', logTail: [] }));
     expect(returnedCount).toBe(0);
     expect(reports).toMatchObject([{ kind: 'failed', rangeIndex: 0, failure: { cause: 'payload-exit', position: 1 } }]);
     const next = await other.tokens();
