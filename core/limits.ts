@@ -112,10 +112,10 @@ export const COPROCESS_LOG_LINES_PER_EVENT = 1_000;
 
 // --- runtime
 /**
- * Places of refused inputs kept with a task, all together, in UTF-16 units: in UTF-8 they and the rest of the record stay
- * within `TASK_RECORD_BYTES_MAX`.
+ * Places of inputs that may join a task later, kept with it, all together, in UTF-16 units: in UTF-8 they and the rest of
+ * the record stay within `TASK_RECORD_BYTES_MAX`.
  */
-export const REFUSED_PLACES_LENGTH_MAX = 256 * KiB;
+export const LATE_PLACES_LENGTH_MAX = 256 * KiB;
 /** Worker threads of one node. */
 export const WORKERS_MAX = 256;
 /** Tokens a worker may hold beside the one it executes. */
@@ -283,6 +283,9 @@ export const PREFETCH_REQUESTS_MAX = 8;
 /** Connections made ahead of the first read to a host, and to how many hosts: a distant one costs a round trip more. */
 export const EXPECTED_CONNECTIONS = 6;
 export const EXPECTED_HOSTS_MAX = 8;
+/** Remote inputs asked for at once, and read at once, when they are indexed: the line is soon full. */
+export const REMOTE_FILES_ASKED_MAX = 32;
+export const REMOTE_FILES_READ_MAX = 4;
 /** Files kept open (connections, descriptors, inflaters) at the same time. */
 export const REMOTE_FILES_OPEN_MAX = 64;
 /** A cached piece's time of last use is renewed no more often than this. */
@@ -358,6 +361,7 @@ assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room
 assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room for what is worth one');
 assert(CREDIT_MAX < 0x8000, 'a batch fits the claim word of the execution board');
 assert(PREFETCH_WINDOW_BYTES_MIN >= 2 * PREFETCH_GROUP_BYTES_MIN, 'two requests fit into the smallest look-ahead');
+assert(REMOTE_FILES_READ_MAX < REMOTE_CONNECTIONS_PER_HOST, 'a host can be asked while files of it are read');
 assert(PREFETCH_GROUP_BYTES_MAX <= REMOTE_REQUEST_BYTES_MAX, 'a request of the prefetch is one request');
 assert(LOCK_STALE_MS >= 3 * LOCK_RENEW_MS, 'a busy holder may miss a renewal');
 assert(UNMERGED_FILES_MAX >= 2 * SHARD_RANGES, 'merging must be able to lag behind by a shard');

@@ -73,6 +73,7 @@ export class Flow {
   #supervisor!: Supervisor;
   #pilot!: Pilot;
   #closed: Promise<void> | undefined;
+  #noMoreFiles = false;
 
   private constructor(input: FlowInput) {
     this.#input = input;
@@ -104,6 +105,12 @@ export class Flow {
     const { pool, recordExecutions } = this.#input;
     if (recordExecutions) pool.recordExecutions();
     this.#startWorkers(shared);
+  }
+
+  /** No file will join the task in this start, be it sealed or not. */
+  endOfFiles(): void {
+    this.#noMoreFiles = true;
+    this.#pilot.poke();
   }
 
   /** Resolves when nothing leased is unanswered and nothing more is to be had. */
@@ -208,7 +215,7 @@ export class Flow {
   }
 
   #buildPilot(): Pilot {
-    const { dispatcher, options, task, events } = this.#input;
+    const { dispatcher, options, events } = this.#input;
     return new Pilot(
       {
         dispatcher,
@@ -217,7 +224,7 @@ export class Flow {
         stager: this.#stager,
         source: {
           announceFile: (fileIndex) => this.#announceFile(fileIndex),
-          isExhausted: () => isExhausted(dispatcher, task.taskID),
+          isExhausted: () => this.#isExhausted(),
         },
       },
       {
@@ -408,6 +415,14 @@ export class Flow {
     else if (kind === 'work') this.#pilot.poke();
   }
 
+  /** Nothing of the task can become ready any more. */
+  #isExhausted(): boolean {
+    const { dispatcher, task } = this.#input;
+    const { sealed, ranges } = dispatcher.getTask(task.taskID);
+    const isFilled = sealed || this.#noMoreFiles;
+    return isFilled && ranges.ready + ranges.sent + ranges.running + ranges.failed + ranges.corrupted === 0;
+  }
+
   #noteAnswered(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
     const { events, meter } = this.#input;
     const before = meter.finishedEvents;
@@ -445,10 +460,4 @@ export class Flow {
       fatal: meter.isFatal(report),
     });
   }
-}
-
-/** Nothing of the task can become ready any more. */
-function isExhausted(dispatcher: Dispatcher, taskID: number): boolean {
-  const { sealed, ranges } = dispatcher.getTask(taskID);
-  return sealed && ranges.ready + ranges.sent + ranges.running + ranges.failed + ranges.corrupted === 0;
 }

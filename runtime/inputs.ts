@@ -36,7 +36,7 @@ const RUN_FILES = new Set(['manifest.json', 'report.json', 'report.html', 'PoolF
 /**
  * Places in the order given; what one glob or folder stands for is sorted by code units. Errors are collected, since
  * good files beside a missing one are still processed. The same file given twice is kept twice, for
- * {@link checkDistinct} to refuse.
+ * {@link DistinctFiles} to refuse.
  */
 export async function expandInputs(inputs: readonly string[], around: InputSurroundings): Promise<ExpandedInputs> {
   const places: InputPlace[] = [];
@@ -195,42 +195,37 @@ async function missing(path: string, name: string, cause: unknown): Promise<Gran
   });
 }
 
-/** What {@link checkDistinct} needs of an indexed file. */
+/** What {@link DistinctFiles} needs of an indexed file. */
 export interface NamedContent {
   readonly place: string;
   readonly lfn: string;
   readonly guid: Guid;
 }
 
-/**
- * Outputs are named after LFNs, seeds depend on GUIDs: both must be distinct within a task.
- *
- * @throws INPUT_DUPLICATE naming both places
- */
-export function checkDistinct(files: readonly NamedContent[]): void {
-  const byGuid = new Map<Guid, NamedContent>();
-  const byName = new Map<string, NamedContent>();
-  for (const file of files) {
-    const sameContent = byGuid.get(file.guid);
+/** Outputs are named after LFNs, seeds depend on GUIDs: both must be distinct within a task. */
+export class DistinctFiles {
+  readonly #byGuid = new Map<Guid, string>();
+  readonly #byName = new Map<string, string>();
+
+  /** @throws INPUT_DUPLICATE naming both places */
+  add({ place, lfn, guid }: NamedContent): void {
+    const sameContent = this.#byGuid.get(guid);
     if (sameContent !== undefined) {
       throw new GranuleError(
         'INPUT_DUPLICATE',
-        `the same content is given twice: ${sameContent.place} and ${file.place} (GUID ${file.guid})`,
-        { details: { places: [sameContent.place, file.place], guid: file.guid }, remedy: 'give one of them only' },
+        `the same content is given twice: ${sameContent} and ${place} (GUID ${guid})`,
+        { details: { places: [sameContent, place], guid }, remedy: 'give one of them only' },
       );
     }
-    const sameName = byName.get(file.lfn);
+    const sameName = this.#byName.get(lfn);
     if (sameName !== undefined) {
       throw new GranuleError(
         'INPUT_DUPLICATE',
-        `two files are called ${file.lfn}, with different content: ${sameName.place} and ${file.place}`,
-        {
-          details: { places: [sameName.place, file.place], lfn: file.lfn },
-          remedy: 'rename one of them, or process them in two runs',
-        },
+        `two files are called ${lfn}, with different content: ${sameName} and ${place}`,
+        { details: { places: [sameName, place], lfn }, remedy: 'rename one of them, or process them in two runs' },
       );
     }
-    byGuid.set(file.guid, file);
-    byName.set(file.lfn, file);
+    this.#byGuid.set(guid, place);
+    this.#byName.set(lfn, place);
   }
 }

@@ -24,7 +24,8 @@ import { byteCostHints } from './cost-hints.ts';
 import { writeFileDurably } from './durable-file.ts';
 import { Flow } from './flow.ts';
 import { EventIndex } from './indexing/event-index.ts';
-import { type InputSet, readInputs } from './input-set.ts';
+import { InputReading } from './input-reading.ts';
+import { admitLateInputs } from './late-inputs.ts';
 import type { PartialOutput } from './merge/stretch-runner.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
@@ -62,6 +63,7 @@ class Run {
   /** aborted when the run is forced to stop, or breaks */
   readonly #abort = new AbortController();
   #loggers!: LoggerFactory & { flush(): void };
+  #reading: InputReading | undefined;
   #flow: Flow | undefined;
   #drainReason: DrainReason | undefined;
   #reason: string | undefined;
@@ -93,6 +95,7 @@ class Run {
       this.#abort.abort(stoppedBeforeWork(this.#reason ?? reason));
       return;
     }
+    this.#reading?.close().catch((error: unknown) => this.#noteFatal(error));
     const { graceMs } = this.#options;
     const timeLeftMs = graceMs - Math.min(DRAIN_RESERVE_MS, graceMs * DRAIN_RESERVE_FRACTION);
     flow.drain(timeLeftMs).catch((error: unknown) => this.#noteFatal(error));
@@ -115,26 +118,27 @@ class Run {
   }
 
   async #execute(): Promise<RunSummary> {
-    const { folders, payload, pool, extractor, inputs, dispatcher } = await this.#begin();
+    const { folders, payload, pool, extractor, reading, dispatcher } = await this.#begin();
     let task: RunTask | undefined;
     let partial: readonly PartialOutput[] = [];
     let recoveredEvents = 0;
     let processingMs = 0;
     try {
-      task = await openTask(dispatcher, this.#options, payload, inputs);
-      this.#writeCatalogue(inputs);
+      task = await openTask(dispatcher, this.#options, payload, reading);
+      this.#writeCatalogue(task);
       recoveredEvents = await this.#recover(dispatcher, task);
       if (isUnfinished(dispatcher, task.taskID)) {
         const startedMs = performance.now();
-        partial = await this.#process({ dispatcher, task, payload, pool, extractor });
+        partial = await this.#process({ dispatcher, task, payload, pool, extractor, reading });
         processingMs = performance.now() - startedMs;
       }
     } finally {
+      await reading.close();
       await pool.close();
       await extractor.close();
       await dispatcher.close();
     }
-    return this.#report({ folders, task, payload, inputs, partial, recoveredEvents, processingMs });
+    return this.#report({ folders, task, payload, reading, partial, recoveredEvents, processingMs });
   }
 
   /** Everything that must be there before the first event; what can go on side by side does. */
@@ -161,7 +165,7 @@ class Run {
       extractor = starting;
       const log = this.#loggers.forComponent('cli');
       const { signal } = this.#abort;
-      const [opened, payload, inputs] = await Promise.allSettled([
+      const [opened, payload, reading] = await Promise.allSettled([
         this.#openDispatcher(),
         loadPayload({
           nameOrPath: options.payload,
@@ -170,7 +174,7 @@ class Run {
           log,
           signal,
         }),
-        readInputs(options, {
+        InputReading.begin(options, {
           folders,
           events: this.events,
           surroundings: this.#surroundings,
@@ -180,8 +184,10 @@ class Run {
         }),
       ]);
       if (opened.status === 'fulfilled') dispatcher = opened.value;
-      return { folders, pool, extractor, dispatcher: take(opened), payload: take(payload), inputs: take(inputs) };
+      if (reading.status === 'fulfilled') this.#reading = reading.value;
+      return { folders, pool, extractor, dispatcher: take(opened), payload: take(payload), reading: take(reading) };
     } catch (error) {
+      await this.#reading?.close();
       await pool.close();
       await extractor?.close();
       await dispatcher?.close();
@@ -250,8 +256,9 @@ class Run {
     readonly payload: LoadedPayload;
     readonly pool: WorkerPool;
     readonly extractor: TokenExtractor;
+    readonly reading: InputReading;
   }): Promise<readonly PartialOutput[]> {
-    const { dispatcher, task, payload, pool, extractor } = parts;
+    const { dispatcher, task, payload, pool, extractor, reading } = parts;
     const { signal } = this.#abort;
     signal.throwIfAborted();
     const log = this.#loggers.forComponent('cli');
@@ -277,13 +284,14 @@ class Run {
       onAnswered: () => this.#checkHalt(),
     });
     let progress: NodeJS.Timeout | undefined;
+    const filled = this.#admitLateInputs({ dispatcher, task, reading, extractor, flow });
     try {
       // The first events are being fetched meanwhile.
       flow.startWorkers(
         await preparePayload(payload, this.#options.seed, { timeoutMs: PREPARE_TIMEOUT_MS, signal, log }),
       );
       this.#flow = flow;
-      progress = setInterval(() => this.#emitProgress(dispatcher, task, flow), PROGRESS_MS);
+      progress = setInterval(() => this.#emitProgress(dispatcher, task, flow, reading), PROGRESS_MS);
       const stopped = new Promise<void>((resolve) => {
         this.#stopWaiting = resolve;
       });
@@ -293,13 +301,33 @@ class Run {
       await flow.finishMerging();
       this.#throwIfFatal();
       const partial = this.#options.mergePartial ? await flow.merge.writePartialOutputs() : [];
-      this.#emitProgress(dispatcher, task, flow);
+      this.#emitProgress(dispatcher, task, flow, reading);
       await flow.close();
       await this.#reportPayload(dispatcher, task, payload);
       return partial;
     } finally {
       clearInterval(progress);
+      await reading.close();
+      await filled;
       await flow.close();
+    }
+  }
+
+  /** Never rejects: what goes wrong ends the run. */
+  async #admitLateInputs(parts: {
+    readonly dispatcher: Dispatcher;
+    readonly task: RunTask;
+    readonly reading: InputReading;
+    readonly extractor: TokenExtractor;
+    readonly flow: Flow;
+  }): Promise<void> {
+    const { flow, extractor, ...rest } = parts;
+    try {
+      const onPlaces = (places: readonly string[]): void => extractor.expect(places);
+      await admitLateInputs({ ...rest, options: this.#options, events: this.events, onPlaces });
+      flow.endOfFiles();
+    } catch (error) {
+      if (!parts.reading.isClosed) this.#noteFatal(error);
     }
   }
 
@@ -333,11 +361,13 @@ class Run {
     readonly folders: RunFolders;
     readonly task: RunTask;
     readonly payload: LoadedPayload;
-    readonly inputs: InputSet;
+    readonly reading: InputReading;
     readonly partial: readonly PartialOutput[];
     readonly recoveredEvents: number;
     readonly processingMs: number;
   }): RunSummary {
+    const { refused, gone } = parts.reading;
+    this.#writeCatalogue(parts.task);
     const reader = openTableReader(parts.folders.store);
     try {
       const status = reader.tasks().find(({ record }) => record.taskID === parts.task.taskID);
@@ -346,14 +376,14 @@ class Run {
         options: this.#options,
         task: parts.task,
         payload: parts.payload,
-        refused: parts.inputs.refused,
+        refused,
         partial: parts.partial,
         command: this.#surroundings.command,
         meter: this.#meter,
         recoveredEvents: parts.recoveredEvents,
         copyCount: this.#flow?.copyCount ?? 0,
-        ending: this.#ending(counts, parts.inputs.refused.length),
-        reason: this.#reason,
+        ending: this.#ending({ ...counts, refused: refused.length }, parts.reading),
+        reason: this.#reason ?? gone?.message,
         wallMs: Date.now() - this.#surroundings.startedAtMs,
         processingMs: parts.processingMs,
       });
@@ -367,11 +397,17 @@ class Run {
   }
 
   #ending(
-    { total, finished, failed }: { readonly total: number; readonly finished: number; readonly failed: number },
-    refusedCount: number,
+    counts: {
+      readonly total: number;
+      readonly finished: number;
+      readonly failed: number;
+      readonly refused: number;
+    },
+    { isComplete, gone }: InputReading,
   ): RunEnding {
-    if (total > finished + failed) {
-      switch (this.#drainReason) {
+    const { total, finished, failed, refused } = counts;
+    if (total > finished + failed || !isComplete || gone !== undefined) {
+      switch (this.#drainReason ?? (gone === undefined ? undefined : 'source-gone')) {
         case undefined:
         case 'limit-reached':
           return 'limited';
@@ -383,10 +419,10 @@ class Run {
           return 'drained';
       }
     }
-    return failed + refusedCount > 0 ? 'failed-events' : 'complete';
+    return failed + refused > 0 ? 'failed-events' : 'complete';
   }
 
-  #writeCatalogue({ inputs }: InputSet): void {
+  #writeCatalogue({ inputs }: RunTask): void {
     const text = writePoolFileCatalogue(
       inputs.map(({ place, replicas, record }) => ({
         guid: record.guid,
@@ -413,11 +449,13 @@ class Run {
     return setTimeout(() => this.drain('walltime'), Math.max(0, walltimeMs - graceMs - elapsedMs));
   }
 
-  #emitProgress(dispatcher: Dispatcher, task: RunTask, flow: Flow): void {
+  #emitProgress(dispatcher: Dispatcher, task: RunTask, flow: Flow, { awaitedCount }: InputReading): void {
     const { events, unmergedFileCount } = dispatcher.getTask(task.taskID);
     const { total, finished, failed } = countEvents(events);
+    const isAllProcessed = finished + failed === total && awaitedCount === 0;
     this.events.emit('progress', {
-      phase: flow.isDraining ? 'draining' : finished + failed === total ? 'merging' : 'processing',
+      phase: flow.isDraining ? 'draining' : isAllProcessed ? 'merging' : 'processing',
+      inputsAwaited: awaitedCount,
       eventsTotal: total,
       eventsFinished: finished,
       eventsFailed: failed,
@@ -441,9 +479,9 @@ class Run {
 }
 
 function isUnfinished(dispatcher: Dispatcher, taskID: number): boolean {
-  const { ranges, outputCount } = dispatcher.getTask(taskID);
+  const { sealed, ranges, outputCount } = dispatcher.getTask(taskID);
   const open = ranges.ready + ranges.sent + ranges.running + ranges.failed + ranges.corrupted + ranges.finished;
-  return open > 0 || [...dispatcher.completedFiles(taskID)].length < outputCount;
+  return !sealed || open > 0 || [...dispatcher.completedFiles(taskID)].length < outputCount;
 }
 
 function stoppedBeforeWork(reason: string): GranuleError {

@@ -32,6 +32,8 @@ export type DrainReason =
 /** A moment's view of a run; cheap to make, so it may be made several times a second. */
 export interface ProgressSnapshot {
   readonly phase: 'indexing' | 'processing' | 'draining' | 'merging';
+  /** remote inputs that are still being read: their events are not counted yet */
+  readonly inputsAwaited: number;
   readonly eventsTotal: number;
   /** finished in this and earlier starts, merged ones included */
   readonly eventsFinished: number;
@@ -70,7 +72,12 @@ export interface RunEventMap {
     readonly message: string;
     readonly remedy?: string;
   };
-  /** The task is in the event table, for the first time or again. */
+  /**
+   * An input cannot be read now, because its servers cannot be reached; the others are processed. The same command goes on
+   * with it.
+   */
+  readonly 'input:unreachable': { readonly message: string };
+  /** The task is in the event table, for the first time or again. Files that are still being read may join it. */
   readonly 'task:submitted': {
     readonly taskID: number;
     readonly fileCount: number;
@@ -78,6 +85,13 @@ export interface RunEventMap {
     readonly rangeCount: number;
     /** the table knew it from an earlier start */
     readonly resumed: boolean;
+  };
+  /** Files that had to be read first have joined the task: what it comes to now. */
+  readonly 'task:extended': {
+    readonly taskID: number;
+    readonly fileCount: number;
+    readonly eventCount: number;
+    readonly rangeCount: number;
   };
   /** What an earlier start had left, once, before the first range is leased; not emitted for a new run. */
   readonly 'run:recovered': {

@@ -26,8 +26,11 @@ export interface RunIdentity {
   readonly branches: readonly string[];
   readonly eventsPerRange: number;
   readonly eventsPerOutput: number | null;
-  /** places of inputs that could not be used when the run began; no difference, but they may be repaired and join it */
-  readonly refusedPlaces: readonly string[];
+  /**
+   * places of inputs that were still being read when the run began, or could not be used: they may join it; null when they
+   * are too many to be listed, and any file may. No difference by themselves.
+   */
+  readonly latePlaces: readonly string[] | null;
 }
 
 /** An input as the run knows it. */
@@ -52,8 +55,9 @@ export function checkSameRun(before: RunIdentity, now: RunIdentity, outFolder: s
 }
 
 /**
- * The inputs of a resumed run, compared when they are known. Files that could not be used when the run began may come
- * after the others, unless outputs are cut across files: then the last of those may be complete already.
+ * The inputs of a resumed run, compared when they are known. Files that were being read when the run began, or could not
+ * be used, may come after the others; where outputs are cut across files, only while not all are known, since the last
+ * output may be complete then.
  *
  * @param before the run's files, in their order
  * @param now this start's files, those of the run first and in the run's order if order does not matter
@@ -62,22 +66,22 @@ export function checkSameRun(before: RunIdentity, now: RunIdentity, outFolder: s
 export function checkSameInputs(
   before: readonly InputIdentity[],
   now: readonly GivenInput[],
-  run: { readonly identity: RunIdentity; readonly outFolder: string },
+  run: { readonly identity: RunIdentity; readonly outFolder: string; readonly sealed: boolean },
 ): void {
-  const { identity, outFolder } = run;
+  const { identity, outFolder, sealed } = run;
   const beforeKeys = new Set(before.map(keyOf));
   const nowKeys = new Set(now.map(keyOf));
-  const refusedPlaces = new Set(identity.refusedPlaces);
   const gone = before.filter((file) => !nowKeys.has(keyOf(file)));
   const added = now.filter((file) => !beforeKeys.has(keyOf(file)));
-  const strange = added.filter(({ place }) => !refusedPlaces.has(place));
+  const strange = strangers(added, identity);
   const found: Difference[] = [];
   if (gone.length > 0) found.push({ what: 'input', change: `without ${listed(gone)}` });
   if (strange.length > 0) found.push({ what: 'input', change: `with ${listed(strange)}` });
   if (strange.length < added.length && identity.eventsPerOutput !== null) {
-    const repaired = added.filter(({ place }) => refusedPlaces.has(place));
-    const change = `with ${listed(repaired)}, unusable when the run began, and outputs are cut across files`;
-    found.push({ what: 'input', change });
+    const known = sealed ? now : now.slice(0, before.length);
+    const unfit = added.filter((file) => !strange.includes(file) && known.includes(file));
+    const change = `with ${listed(unfit)}, unusable when the run began, and outputs are cut across files`;
+    if (unfit.length > 0) found.push({ what: 'input', change });
   }
   const reordered = before.findIndex((file, index) => file.guid !== now[index]?.guid);
   if (found.length === 0 && reordered >= 0) {
@@ -85,6 +89,25 @@ export function checkSameInputs(
     found.push({ what: 'order of inputs', change: `was ${name(before[reordered])}, is ${name(now[reordered])}` });
   }
   refuse(found, outFolder);
+}
+
+/**
+ * Files that join a run while it works.
+ *
+ * @throws RUN_DIFFERS
+ */
+export function checkLateInputs(
+  added: readonly GivenInput[],
+  run: { readonly identity: RunIdentity; readonly outFolder: string },
+): void {
+  const strange = strangers(added, run.identity);
+  if (strange.length > 0) refuse([{ what: 'input', change: `with ${listed(strange)}` }], run.outFolder);
+}
+
+function strangers(added: readonly GivenInput[], { latePlaces }: RunIdentity): readonly GivenInput[] {
+  if (latePlaces === null) return [];
+  const late = new Set(latePlaces);
+  return added.filter(({ place }) => !late.has(place));
 }
 
 /** The run's files first and in its order, then the others as given. */

@@ -6,13 +6,21 @@ import { basename } from 'node:path';
 import type { TaskFile } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { clipSelection } from '../core/event-selection.ts';
-import { REFUSED_PLACES_LENGTH_MAX } from '../core/limits.ts';
+import { LATE_PLACES_LENGTH_MAX } from '../core/limits.ts';
 import type { TaskRecord } from '../dispatcher/task-record.ts';
 import type { InputSet, RefusedInput, UsableInput } from './input-set.ts';
 import { checkOutputFormats, type MergeStream, type OutputNaming } from './merge/output-names.ts';
 import type { ResolvedRunOptions } from './options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
-import { checkSameInputs, checkSameRun, IDENTITY_SCHEMA, inOrderOf, type RunIdentity } from './run-identity.ts';
+import {
+  checkLateInputs,
+  checkSameInputs,
+  checkSameRun,
+  type GivenInput,
+  IDENTITY_SCHEMA,
+  inOrderOf,
+  type RunIdentity,
+} from './run-identity.ts';
 
 export interface TaskShape {
   /** by fileIndex; those that the event table knows first */
@@ -39,31 +47,50 @@ export function shapeTask(
 ): TaskShape & { readonly identity: RunIdentity; readonly payloadChanged: boolean } {
   const { options, payload, inputs } = asked;
   const { outFolder } = options;
-  const identity = identityOf(options, payload, inputs.refused);
+  const identity = identityOf(options, payload, inputs);
   if (known !== undefined) checkSameRun(known.record.record as RunIdentity, identity, outFolder);
   const payloadChanged = known !== undefined && checkPayload(known.record, payload, options);
   const before = known?.files ?? [];
-  const chosen = chosenFiles(options, arrange(options, before, inputs.inputs));
-  const files = chosen.map(({ file }) => file);
+  const chosen = chooseFiles(options, arrange(options, before, inputs.inputs), 0);
+  if (chosen.files.length === 0) throw nothingChosen(inputs.inputs);
+  const { files } = chosen;
   const streams = Object.entries(payload.outputs).map(([name, { format }]): MergeStream => ({ name, format }));
   const naming: OutputNaming =
     options.eventsPerOutput === null ? { kind: 'input-file' } : { kind: 'task', taskName: basename(outFolder) };
   checkOutputFormats(naming, streams, files);
   if (known !== undefined) {
     checkUsable(before, inputs.refused, outFolder);
-    const given = chosen.map(({ file: { lfn, guid }, input: { place } }) => ({ lfn, guid, place }));
-    // A start that died while it added files has left those that come after.
-    const compared = known.record.sealed ? given : given.slice(0, before.length);
-    checkSameInputs(before, compared, { identity: known.record.record as RunIdentity, outFolder });
+    // A start that died before it had added its first files has made nothing of them.
+    if (before.length > 0) {
+      const { record, sealed } = known.record;
+      checkSameInputs(before, givenOf(chosen.inputs), { identity: record as RunIdentity, outFolder, sealed });
+    }
   }
-  return { identity, payloadChanged, files, inputs: chosen.map(({ input }) => input), streams, naming };
+  return { identity, payloadChanged, ...chosen, streams, naming };
 }
 
-function identityOf(
+function givenOf(inputs: readonly UsableInput[]): GivenInput[] {
+  return inputs.map(({ place, record: { lfn, guid } }) => ({ lfn, guid, place }));
+}
+
+/**
+ * Files that have become usable while the run is at work, as they join its task.
+ *
+ * @throws RUN_DIFFERS for a file that an earlier start would have known; CONFIG_INVALID
+ */
+export function shapeLateFiles(
   options: ResolvedRunOptions,
-  payload: LoadedPayload,
-  refused: readonly RefusedInput[],
-): RunIdentity {
+  task: TaskShape & { readonly identity: RunIdentity },
+  inputs: readonly UsableInput[],
+): ChosenFiles {
+  const { identity, naming, streams } = task;
+  const chosen = chooseFiles(options, inputs, task.files.length);
+  checkLateInputs(givenOf(chosen.inputs), { identity, outFolder: options.outFolder });
+  checkOutputFormats(naming, streams, [...task.files.slice(0, 1), ...chosen.files]);
+  return chosen;
+}
+
+function identityOf(options: ResolvedRunOptions, payload: LoadedPayload, { refused, late }: InputSet): RunIdentity {
   return {
     schema: IDENTITY_SCHEMA,
     payload: payload.name,
@@ -75,7 +102,7 @@ function identityOf(
     branches: options.branches,
     eventsPerRange: options.eventsPerRange,
     eventsPerOutput: options.eventsPerOutput,
-    refusedPlaces: bounded(refused.map(({ place }) => place)),
+    latePlaces: bounded([...refused.map(({ place }) => place), ...late]),
   };
 }
 
@@ -124,42 +151,46 @@ function checkUsable(before: readonly TaskFile[], refused: readonly RefusedInput
   }
 }
 
-/** Files with at least one chosen event. */
-function chosenFiles(
-  options: ResolvedRunOptions,
+export interface ChosenFiles {
+  readonly files: readonly TaskFile[];
+  /** of each of them */
+  readonly inputs: readonly UsableInput[];
+}
+
+/** Files with at least one chosen event, as the files of a task from `firstIndex` on. */
+export function chooseFiles(
+  options: Pick<ResolvedRunOptions, 'events'>,
   inputs: readonly UsableInput[],
-): { readonly file: TaskFile; readonly input: UsableInput }[] {
-  const chosen: { file: TaskFile; input: UsableInput }[] = [];
+  firstIndex: number,
+): ChosenFiles {
+  const chosen: { files: TaskFile[]; inputs: UsableInput[] } = { files: [], inputs: [] };
   for (const input of inputs) {
     const { guid, lfn, format, eventCount } = input.record;
     const selection = options.events === null ? undefined : clipSelection(options.events, eventCount);
     if (selection?.length === 0) continue;
-    const fileIndex = chosen.length;
-    const file: TaskFile = {
+    const fileIndex = firstIndex + chosen.files.length;
+    chosen.files.push({
       fileIndex,
       guid,
       lfn,
       format,
       eventCount,
       ...(selection === undefined ? {} : { selection }),
-    };
-    chosen.push({ file, input });
-  }
-  if (chosen.length === 0) {
-    throw new GranuleError('EVENT_NOT_FOUND', 'the selection of events (--events) names no event of any input', {
-      remedy: `the inputs have ${inputs.map(({ record }) => `${record.eventCount} events (${record.lfn})`).join(', ')}`,
     });
+    chosen.inputs.push(input);
   }
   return chosen;
 }
 
-/** The first ones, which the record of a task has room for. */
-function bounded(places: readonly string[]): readonly string[] {
-  let room = REFUSED_PLACES_LENGTH_MAX;
-  return places.filter((place) => {
-    room -= place.length;
-    return room >= 0;
+function nothingChosen(inputs: readonly UsableInput[]): GranuleError {
+  return new GranuleError('EVENT_NOT_FOUND', 'the selection of events (--events) names no event of any input', {
+    remedy: `the inputs have ${inputs.map(({ record }) => `${record.eventCount} events (${record.lfn})`).join(', ')}`,
   });
+}
+
+/** Null when they are more than the record of a task has room for. */
+function bounded(places: readonly string[]): readonly string[] | null {
+  return places.reduce((length, place) => length + place.length, 0) > LATE_PLACES_LENGTH_MAX ? null : places;
 }
 
 function short(identity: string | undefined): string {

@@ -12,7 +12,7 @@ import {
   PROGRESS_RATE_WINDOW_MS,
   PROGRESS_REDRAW_MS,
 } from '../../core/limits.ts';
-import { formatCount, formatDuration } from '../../core/quantities.ts';
+import { formatCount, formatDuration, formatNumberOf } from '../../core/quantities.ts';
 import type { NodeEvents, ProgressSnapshot } from '../run-events.ts';
 import type { NoticeOutput } from './surroundings.ts';
 
@@ -98,7 +98,7 @@ export class ProgressReporter {
   }
 
   #describe(snapshot: ProgressSnapshot): string {
-    const { eventsTotal, eventsFinished, eventsFailed, workersBusy, workerCount, phase } = snapshot;
+    const { eventsTotal, eventsFinished, eventsFailed, workersBusy, workerCount, phase, inputsAwaited } = snapshot;
     const rate = this.#ratePerSecond();
     const left = eventsTotal - eventsFinished - eventsFailed;
     const parts = [
@@ -106,6 +106,7 @@ export class ProgressReporter {
       ...(rate > 0 && left > 0 ? [`ETA ${formatDuration((1000 * left) / rate)}`] : []),
       `${workersBusy}/${workerCount} workers busy`,
       ...(phase === 'processing' ? [] : [phase]),
+      ...(inputsAwaited === 0 ? [] : [`${formatNumberOf(inputsAwaited, 'input')} being read`]),
       formatDuration(snapshot.elapsedMs),
     ];
     return parts.join('  ');

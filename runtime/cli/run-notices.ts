@@ -31,6 +31,11 @@ export function announceRun(events: NodeEvents, write: (line: string) => void): 
     events.on('input:refused', ({ message, remedy, code }) => {
       bounded('inputs refused', `refused: ${message} (${code})${remedy === undefined ? '' : `\n  ${remedy}`}`);
     }),
+    events.on('input:unreachable', ({ message }) => {
+      note(
+        `unreachable: ${message}\n  The other inputs are processed; run the same command again to go on with this one.`,
+      );
+    }),
     events.on('output:damaged', ({ message }) => bounded('outputs damaged', `made again: ${message}`)),
     events.on('run:recovered', ({ eventsFinished, rangesReturned, filesAdopted, outputsDamaged, wallMs }) => {
       note(

@@ -32,13 +32,18 @@ export type IndexingTask =
 
 export interface IndexingRequest {
   readonly kind: 'request';
+  /** which request of the pool a reply answers */
+  readonly id: number;
   readonly task: IndexingTask;
   /** one number; not 0 as soon as nobody wants the answer any more */
   readonly cancelled: Int32Array;
 }
 
 /** `cancel` wakes a thread that waits for a server, which cannot look at `cancelled` meanwhile. `end` is the last. */
-export type ToIndexingThread = IndexingRequest | { readonly kind: 'cancel' } | { readonly kind: 'end' };
+export type ToIndexingThread =
+  | IndexingRequest
+  | { readonly kind: 'cancel'; readonly id: number }
+  | { readonly kind: 'end' };
 
 /** What came of indexing a path. */
 export interface IndexAnswer {
@@ -63,6 +68,8 @@ export type VerifyAnswer =
 
 export type IndexingReply =
   | { readonly kind: 'ready' }
-  | { readonly kind: 'indexed'; readonly answer: IndexAnswer }
-  | { readonly kind: 'verified'; readonly answer: VerifyAnswer }
-  | { readonly kind: 'failed'; readonly error: SerialisedError };
+  /** the thread cannot begin */
+  | { readonly kind: 'broken'; readonly error: SerialisedError }
+  | { readonly kind: 'indexed'; readonly id: number; readonly answer: IndexAnswer }
+  | { readonly kind: 'verified'; readonly id: number; readonly answer: VerifyAnswer }
+  | { readonly kind: 'failed'; readonly id: number; readonly error: SerialisedError };

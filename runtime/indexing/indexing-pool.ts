@@ -1,14 +1,16 @@
 /**
  * Threads that index files into one event index. Belongs to the main thread.
  *
- * Requests are queued; a thread is started when there is a request and none is idle, up to the maximum. After `close`
- * nothing new is taken, what is queued is done, and the threads end by themselves. A thread that dies fails the
- * request it had and is replaced when there is work.
+ * Requests are queued; a thread is started when there is a request and none has room for it, up to the maximum. Remote
+ * files, which mostly wait, share a thread of their own, so that local ones never wait for a server. After `close` nothing
+ * new is taken, what is queued is done, and the threads end by themselves. A thread that dies fails the requests it had
+ * and is replaced when there is work.
  */
 import { Worker } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
+import { REMOTE_FILES_ASKED_MAX } from '../../core/limits.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
 import { chooseTree } from '../root/tree-choice.ts';
@@ -28,7 +30,7 @@ export type { IndexAnswer, RemoteFile, VerifyAnswer } from './indexing-messages.
 export interface IndexingPoolOptions {
   /** folder of the event index, created if need be */
   readonly indexPath: string;
-  /** threads at most */
+  /** threads at most for local files; one more is for remote ones */
   readonly threadsMax: number;
   /** how servers are asked; needed to index remote files */
   readonly sources?: SourceOptions;
@@ -41,6 +43,9 @@ export interface IndexingPoolOptions {
 
 type Answered = Extract<IndexingReply, { kind: 'indexed' | 'verified' }>;
 
+/** Where a file is read from, which decides who reads it. */
+type Kind = 'local' | 'remote';
+
 interface Job {
   readonly request: IndexingRequest;
   readonly resolve: (reply: Answered) => void;
@@ -48,16 +53,22 @@ interface Job {
   readonly detach: () => void;
 }
 
-/** States: `starting` → `idle` ⇄ `busy` (with a job) → `ending`. */
+/** States: `starting` → `serving` → `ending`. */
 interface Thread {
+  readonly kind: Kind;
   readonly worker: Worker;
-  state: 'starting' | 'idle' | 'busy' | 'ending';
-  job: Job | undefined;
+  state: 'starting' | 'serving' | 'ending';
+  /** by the request's id */
+  readonly jobs: Map<number, Job>;
 }
+
+/** Requests that a thread works on at once. */
+const JOBS_MAX = { local: 1, remote: REMOTE_FILES_ASKED_MAX } as const;
 
 export class IndexingPool {
   readonly #options: IndexingPoolOptions;
-  readonly #queue: Job[] = [];
+  readonly #queues: Readonly<Record<Kind, Job[]>> = { local: [], remote: [] };
+  #lastID = 0;
   readonly #threads = new Set<Thread>();
   #closing: Promise<void> | undefined;
   /** resolves `#closing` */
@@ -127,48 +138,55 @@ export class IndexingPool {
     assert(this.#closing === undefined, 'nothing is asked of a pool that closes');
     signal?.throwIfAborted();
     const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    this.#lastID += 1;
+    const id = this.#lastID;
+    const queue = this.#queues[task.kind === 'index-remote' ? 'remote' : 'local'];
     return new Promise<Answered>((resolve, reject) => {
       const abort = () => {
         Atomics.store(cancelled, 0, 1);
-        const queued = this.#queue.findIndex((job) => job.request.cancelled === cancelled);
-        if (queued >= 0) this.#queue.splice(queued, 1);
-        const thread = [...this.#threads].find(({ job }) => job?.request.cancelled === cancelled);
-        thread?.worker.postMessage({ kind: 'cancel' } satisfies ToIndexingThread);
+        const queued = queue.findIndex(({ request }) => request.id === id);
+        if (queued >= 0) queue.splice(queued, 1);
+        const thread = [...this.#threads].find(({ jobs }) => jobs.has(id));
+        thread?.worker.postMessage({ kind: 'cancel', id } satisfies ToIndexingThread);
         reject(signal?.reason);
       };
       signal?.addEventListener('abort', abort, { once: true });
       const detach = () => signal?.removeEventListener('abort', abort);
-      this.#queue.push({ request: { kind: 'request', task, cancelled }, resolve, reject, detach });
+      queue.push({ request: { kind: 'request', id, task, cancelled }, resolve, reject, detach });
       this.#advance();
     });
   }
 
-  /** Gives queued jobs to idle threads, starts threads that are missing, ends those that are not needed any more. */
+  /** Gives queued jobs to threads with room, starts threads that are missing, ends those that are not needed any more. */
   #advance(): void {
-    let starting = 0;
+    const counts = { local: 0, remote: 0 };
+    const starting = { local: 0, remote: 0 };
     for (const thread of this.#threads) {
-      if (thread.state === 'starting') starting += 1;
-      if (thread.state !== 'idle') continue;
-      const job = this.#queue.shift();
-      if (job !== undefined) {
-        thread.state = 'busy';
-        thread.job = job;
-        thread.worker.postMessage(job.request satisfies ToIndexingThread);
-      } else if (this.#closing !== undefined) {
-        thread.state = 'ending';
-        thread.worker.postMessage({ kind: 'end' } satisfies ToIndexingThread);
+      const { kind, state, jobs, worker } = thread;
+      counts[kind] += 1;
+      if (state === 'starting') starting[kind] += 1;
+      if (state !== 'serving') continue;
+      while (jobs.size < JOBS_MAX[kind]) {
+        const job = this.#queues[kind].shift();
+        if (job === undefined) break;
+        jobs.set(job.request.id, job);
+        worker.postMessage(job.request satisfies ToIndexingThread);
       }
+      if (jobs.size > 0 || this.#closing === undefined) continue;
+      thread.state = 'ending';
+      worker.postMessage({ kind: 'end' } satisfies ToIndexingThread);
     }
-    const missing = Math.min(this.#queue.length - starting, this.#options.threadsMax - this.#threads.size);
-    for (let count = 0; count < missing; count += 1) this.#startThread();
+    const missing = Math.min(this.#queues.local.length - starting.local, this.#options.threadsMax - counts.local);
+    for (let count = 0; count < missing; count += 1) this.#startThread('local');
+    if (this.#queues.remote.length > 0 && counts.remote === 0) this.#startThread('remote');
     if (this.#threads.size === 0) this.#closed();
   }
 
-  #startThread(): void {
+  #startThread(kind: Kind): void {
     const { indexPath, sources = null } = this.#options;
     const workerData: IndexingThreadData = { indexPath, sources };
     const worker = new Worker(builtModuleUrl('runtime/indexing/indexing.thread.ts'), { workerData });
-    const thread: Thread = { worker, job: undefined, state: 'starting' };
+    const thread: Thread = { kind, worker, state: 'starting', jobs: new Map() };
     this.#threads.add(thread);
     worker.on('message', (reply: IndexingReply) => this.#receive(thread, reply));
     worker.on('error', (error) => this.#threadEnded(thread, error));
@@ -178,26 +196,31 @@ export class IndexingPool {
   }
 
   #receive(thread: Thread, reply: IndexingReply): void {
-    if (thread.state === 'starting' && reply.kind === 'failed') {
-      this.#threadEnded(thread, deserialiseError(reply.error));
-      return;
+    switch (reply.kind) {
+      case 'ready':
+        thread.state = 'serving';
+        break;
+      case 'broken':
+        this.#threadEnded(thread, deserialiseError(reply.error));
+        return;
+      default: {
+        const job = thread.jobs.get(reply.id);
+        thread.jobs.delete(reply.id);
+        job?.detach();
+        if (reply.kind === 'failed') job?.reject(deserialiseError(reply.error));
+        else job?.resolve(reply);
+      }
     }
-    const { job } = thread;
-    thread.job = undefined;
-    thread.state = 'idle';
-    job?.detach();
-    if (reply.kind === 'failed') job?.reject(deserialiseError(reply.error));
-    else if (reply.kind !== 'ready') job?.resolve(reply);
     this.#advance();
   }
 
   #threadEnded(thread: Thread, error: Error): void {
     if (!this.#threads.delete(thread)) return;
     // A thread that could not begin fails everybody who waits: another one would fare no better.
-    const failed = thread.state === 'starting' ? this.#queue.splice(0) : [thread.job];
+    const failed = thread.state === 'starting' ? this.#queues[thread.kind].splice(0) : thread.jobs.values();
     for (const job of failed) {
-      job?.detach();
-      job?.reject(error);
+      job.detach();
+      job.reject(error);
     }
     this.#advance();
   }

@@ -1,14 +1,18 @@
 /**
- * A thread that indexes files, one request at a time, and writes the event index itself, so that neither reading nor
- * committing ever holds up the main thread. Started by `IndexingPool`.
+ * A thread that indexes files and writes the event index itself, so that neither reading nor committing ever holds up the
+ * main thread. Started by `IndexingPool`, which asks for local files one at a time, and for many remote ones at once: all
+ * are looked at, and some at a time read.
  */
+import { setMaxListeners } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert, assertNever } from '../../core/assert.ts';
 import { systemClock } from '../../core/clock.ts';
 import { GranuleError, serialiseError } from '../../core/errors.ts';
+import { REMOTE_FILES_READ_MAX } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
 import { indexRemote } from '../remote/index-remote.ts';
 import { REMOTE_DEFAULTS } from '../remote/remote-options.ts';
+import { Slots } from '../remote/slots.ts';
 import { SourceFactory } from '../remote/source-factory.ts';
 import { RootThread } from '../root/root-thread.ts';
 import { EventIndex } from './event-index.ts';
@@ -21,6 +25,8 @@ const { indexPath: storePath, sources } = workerData as IndexingThreadData;
 const rootThread = new RootThread(sources ?? { remote: REMOTE_DEFAULTS, cache: undefined });
 const listTrees: ListTrees = (record, places) => rootThread.listTrees({ record, places });
 
+const readSlots = new Slots(REMOTE_FILES_READ_MAX);
+
 /** Made with the first remote file. */
 let factory: Promise<SourceFactory> | undefined;
 
@@ -31,24 +37,29 @@ function openFactory(): Promise<SourceFactory> {
 }
 
 async function answer(index: EventIndex, request: IndexingRequest, signal: AbortSignal): Promise<IndexingReply> {
-  const { task, cancelled } = request;
+  const { id, task, cancelled } = request;
   const checkCancelled = () => {
     if (Atomics.load(cancelled, 0) !== 0) throw new GranuleError('INTERNAL', 'indexing was given up');
   };
   switch (task.kind) {
     case 'index': {
       const { path, acceptChange } = task;
-      return { kind: 'indexed', answer: await indexPath(index, path, { acceptChange, checkCancelled, listTrees }) };
+      return { kind: 'indexed', id, answer: await indexPath(index, path, { acceptChange, checkCancelled, listTrees }) };
     }
     case 'index-remote': {
       const { file, acceptChange } = task;
       return {
         kind: 'indexed',
-        answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal, listTrees }),
+        id,
+        answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal, listTrees, readSlots }),
       };
     }
     case 'verify':
-      return { kind: 'verified', answer: await verifyPath(index, task.guid, task.path, { checkCancelled, listTrees }) };
+      return {
+        kind: 'verified',
+        id,
+        answer: await verifyPath(index, task.guid, task.path, { checkCancelled, listTrees }),
+      };
     default:
       return assertNever(task, 'indexing task');
   }
@@ -58,7 +69,18 @@ async function main(): Promise<void> {
   const port = parentPort;
   assert(port !== null, 'this file is the entry of a thread');
   const index = await EventIndex.open({ path: storePath, readOnly: false });
-  let current = new AbortController();
+  const aborts = new Map<number, AbortController>();
+  const serve = async (request: IndexingRequest): Promise<void> => {
+    const { id } = request;
+    const abort = new AbortController();
+    setMaxListeners(0, abort.signal);
+    aborts.set(id, abort);
+    const reply = await answer(index, request, abort.signal).catch(
+      (error: unknown): IndexingReply => ({ kind: 'failed', id, error: serialiseError(error) }),
+    );
+    aborts.delete(id);
+    port.postMessage(reply);
+  };
   const end = async () => {
     await rootThread.close();
     await index.close();
@@ -68,13 +90,10 @@ async function main(): Promise<void> {
   port.on('message', (message: ToIndexingThread) => {
     switch (message.kind) {
       case 'request':
-        current = new AbortController();
-        void answer(index, message, current.signal)
-          .catch((error: unknown): IndexingReply => ({ kind: 'failed', error: serialiseError(error) }))
-          .then((reply) => port.postMessage(reply));
+        void serve(message);
         break;
       case 'cancel':
-        current.abort(new GranuleError('INTERNAL', 'indexing was given up'));
+        aborts.get(message.id)?.abort(new GranuleError('INTERNAL', 'indexing was given up'));
         break;
       case 'end':
         void end();
@@ -87,5 +106,5 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  parentPort?.postMessage({ kind: 'failed', error: serialiseError(error) } satisfies IndexingReply);
+  parentPort?.postMessage({ kind: 'broken', error: serialiseError(error) } satisfies IndexingReply);
 });

@@ -16,10 +16,12 @@ import { checkStream, contentDiffers } from './checked-stream.ts';
 import { addressKey, contentKey } from './disk-cache.ts';
 import { fetchServedFile } from './event-server-client.ts';
 import { parsePlace } from './place.ts';
+import type { Slots } from './slots.ts';
 import type { SourceFactory } from './source-factory.ts';
 
 /**
  * @param options.listTrees without it, ROOT files are refused
+ * @param options.readSlots bounds how many files are read at once; whether a file is known is asked beside that
  * @param options.acceptChange as for local files: the first place stands for its new content from now on
  * @throws what reading and indexing throw, with the place in front; STORE_FAILED
  */
@@ -27,7 +29,12 @@ export async function indexRemote(
   index: EventIndex,
   factory: SourceFactory,
   file: RemoteFile,
-  options: { readonly acceptChange: boolean; readonly signal: AbortSignal; readonly listTrees?: ListTrees },
+  options: {
+    readonly acceptChange: boolean;
+    readonly signal: AbortSignal;
+    readonly listTrees?: ListTrees;
+    readonly readSlots: Slots;
+  },
 ): Promise<IndexAnswer> {
   const [place] = file.places;
   const lfn = file.lfn ?? lfnOfPlace(place);
@@ -42,7 +49,7 @@ export async function indexRemote(
     }
     const { listTrees } = options;
     const opened = { source, identity, lfn, place, ...(listTrees === undefined ? {} : { listTrees }) };
-    const indexed = await readIndex(factory, opened, options.signal);
+    const indexed = await options.readSlots.use(() => readIndex(factory, opened, options.signal));
     const previousGuid = row?.guid ?? indexed.record.guid;
     const hasChanged = previousGuid !== indexed.record.guid;
     const keepsPlace = stamp !== undefined && (!hasChanged || options.acceptChange);

@@ -15,6 +15,7 @@ const START: ProgressSnapshot = {
   workersBusy: 2,
   workerCount: 2,
   unmergedFiles: 0,
+  inputsAwaited: 0,
   elapsedMs: 0,
 };
 

@@ -6,6 +6,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 
 export type Fault =
   | { readonly kind: 'latency'; readonly ms: number }
+  /** answers when the promise resolves */
+  | { readonly kind: 'hold'; readonly until: Promise<void> }
   | { readonly kind: 'bandwidth'; readonly bytesPerMs: number }
   | { readonly kind: 'cut'; readonly afterBytes: number }
   | { readonly kind: 'stall'; readonly afterBytes: number }
@@ -102,6 +104,7 @@ export class FaultServer {
     const get = <Kind extends Fault['kind']>(kind: Kind): Extract<Fault, { kind: Kind }> | undefined =>
       faults.get(kind) as Extract<Fault, { kind: Kind }> | undefined;
     await pause(get('latency')?.ms ?? 0);
+    await get('hold')?.until;
     if (faults.has('no-answer')) {
       response.destroy();
       return;

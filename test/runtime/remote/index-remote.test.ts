@@ -1,10 +1,11 @@
 /** Indexing files behind URLs: read once, known afterwards, never mistaken for another. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../core/clock.ts';
+import { REMOTE_FILES_READ_MAX } from '../../../core/limits.ts';
 import { silentLogger } from '../../../core/log.ts';
 import { buildEventServer, listenEventServer } from '../../../runtime/http/event-server.ts';
 import { EventIndex } from '../../../runtime/indexing/event-index.ts';
@@ -12,6 +13,7 @@ import { type IndexAnswer, IndexingPool } from '../../../runtime/indexing/indexi
 import { adler32 } from '../../../runtime/remote/adler32.ts';
 import { EventDataReader } from '../../../runtime/remote/event-data-reader.ts';
 import { indexRemote, lfnOfPlace } from '../../../runtime/remote/index-remote.ts';
+import { Slots } from '../../../runtime/remote/slots.ts';
 import { SourceFactory } from '../../../runtime/remote/source-factory.ts';
 import { createServedFolder } from '../http/event-server-fixture.ts';
 import { FaultServer } from './fault-server.ts';
@@ -40,8 +42,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
+const readSlots = new Slots(2);
+
 function indexUrl(path: string, acceptChange = false): Promise<IndexAnswer> {
-  return indexRemote(index, factory, { places: [server.url(path).href] }, { acceptChange, signal: never });
+  return indexRemote(index, factory, { places: [server.url(path).href] }, { acceptChange, signal: never, readSlots });
 }
 
 describe('indexRemote', () => {
@@ -122,11 +126,21 @@ describe('indexRemote', () => {
     const app = buildEventServer({ index: served.index, paths: served.paths, token: undefined, log: silentLogger });
     const address = await listenEventServer(app, { host: '127.0.0.1', port: 0, token: undefined });
     const place = `granule+${address}/${served.packed.guid}`;
-    const answer = await indexRemote(index, factory, { places: [place] }, { acceptChange: false, signal: never });
+    const answer = await indexRemote(
+      index,
+      factory,
+      { places: [place] },
+      { acceptChange: false, signal: never, readSlots },
+    );
     expect(answer).toMatchObject({ outcome: 'read', record: served.packed });
     expect(index.lookupSpan(served.packed.guid, 1, 3000)).toEqual(served.index.lookupSpan(served.packed.guid, 1, 3000));
     const missing = `granule+${address}/00000000-0000-8000-8000-000000000000`;
-    const failure = indexRemote(index, factory, { places: [missing] }, { acceptChange: false, signal: never });
+    const failure = indexRemote(
+      index,
+      factory,
+      { places: [missing] },
+      { acceptChange: false, signal: never, readSlots },
+    );
     expect(await failureOf(failure)).toMatch(/^INPUT_NOT_FOUND/);
     await app.close();
     await served.remove();
@@ -147,6 +161,27 @@ describe('IndexingPool', () => {
     await expect.poll(() => server.seen.at(-1)?.path).toBe('/other');
     abort.abort(new Error('enough'));
     await expect(indexing).rejects.toThrow('enough');
+  });
+
+  it('keeps neither local files nor remote ones that are known waiting for those that are read', async () => {
+    const sources = { remote: { ...IMPATIENT, patienceMs: 60_000 }, cache: undefined };
+    await using pool = new IndexingPool({ indexPath: join(folder, 'pool'), threadsMax: 1, sources });
+    const known = { places: [server.url('/packed.gz').href] } as const;
+    await pool.indexRemote(known);
+    let release = (): void => undefined;
+    const until = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    server.faults = ({ method, range }) => (method === 'GET' && range === undefined ? [{ kind: 'hold', until }] : []);
+    const paths = Array.from({ length: REMOTE_FILES_READ_MAX + 2 }, (_, index) => `/held-${index}.ndjson`);
+    for (const path of paths) server.files.set(path, Buffer.from(`{"path":"${path}"}\n`));
+    const held = paths.map((path) => pool.indexRemote({ places: [server.url(path).href] }));
+    const local = join(folder, 'local.ndjson');
+    await writeFile(local, '{"n":1}\n');
+    expect(await pool.index(local)).toMatchObject({ outcome: 'read', record: { eventCount: 1 } });
+    expect(await pool.indexRemote(known)).toMatchObject({ outcome: 'kept' });
+    release();
+    expect((await Promise.all(held)).map(({ record }) => record.lfn)).toEqual(paths.map((path) => path.slice(1)));
   });
 });
 
