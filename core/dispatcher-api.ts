@@ -95,8 +95,8 @@ export type RangeUpdate =
       readonly rangeIndex: number;
       readonly attemptNr: number;
       readonly outputs: readonly OutputRecord[];
-      /** events the outputs lack, in order: the last permitted attempt leaves out what fails */
-      readonly failedEvents?: readonly FailedEvent[];
+      /** events the outputs lack, in order: the last permitted attempt leaves out what fails; none as a rule */
+      readonly failedEvents?: readonly FailedEvent[] | null;
       /** time in `execute` */
       readonly wallMs: number;
       readonly cpuMs: number;
@@ -107,7 +107,7 @@ export type RangeUpdate =
       readonly attemptNr: number;
       readonly failure: Failure;
       /** set when each event of the range failed by itself */
-      readonly failedEvents?: readonly FailedEvent[];
+      readonly failedEvents?: readonly FailedEvent[] | null;
     };
 
 /**

@@ -139,7 +139,8 @@ export type RangeReport =
       readonly outputs: readonly OutputRecord[];
       /** time in `execute`, summed over the range's events */
       readonly wallMs: number;
-      readonly cpuMs: number;
+      /** set when its batch is over: CPU is read once per batch, and each range has its share by wall time */
+      cpuMs: number;
       readonly copy: boolean;
     }
   | {

@@ -128,7 +128,7 @@ export class Task {
     table.filesPerRange = Math.max(table.filesPerRange, update.outputs.length);
     this.outputLog.add(update.rangeIndex, update.attemptNr, update.outputs);
     if (update.attemptNr > 1) this.#forgetFailures(update.rangeIndex);
-    if (update.failedEvents !== undefined) {
+    if (update.failedEvents != null) {
       table.totals.failedEvents += update.failedEvents.length;
       this.failures.addEvents(update.rangeIndex, update.attemptNr, update.failedEvents, nowMs);
     }
@@ -140,7 +140,7 @@ export class Task {
     const { rangeIndex, attemptNr, failure, failedEvents } = update;
     this.table.totals.failed += 1;
     this.#forgetFailures(rangeIndex);
-    if (failedEvents === undefined) this.failures.add(rangeIndex, attemptNr, failure, nowMs);
+    if (failedEvents == null) this.failures.add(rangeIndex, attemptNr, failure, nowMs);
     else this.failures.addEvents(rangeIndex, attemptNr, failedEvents, nowMs);
   }
 

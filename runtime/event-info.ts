@@ -3,6 +3,15 @@ import type { EventStreamInfo } from '../payloads/formats/event-format.ts';
 
 type IntervalOfValidity = EventStreamInfo['intervalsOfValidity'][number];
 
+/** Of a file whose format holds none. */
+export const NO_INFO: EventStreamInfo = Object.freeze({
+  eventCount: 0,
+  runNumbers: [],
+  eventTypes: [],
+  processingTags: [],
+  intervalsOfValidity: [],
+});
+
 export class EventInfoCollector {
   readonly #processingTag: string;
   /** of events in a row with the same number one */

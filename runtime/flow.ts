@@ -428,7 +428,9 @@ export class Flow {
     const before = meter.finishedEvents;
     meter.note(reports, outcomes);
     if (meter.finishedEvents > before) events.emit('events:finished', { eventCount: meter.finishedEvents - before });
-    for (const [index, report] of reports.entries()) {
+    let index = -1;
+    for (const report of reports) {
+      index += 1;
       if (outcomes[index] !== 'accepted' || (report.kind === 'finished' && report.failedEvents === null)) continue;
       if (report.kind === 'failed' && !meter.isFatal(report)) this.#pilot.noteRetries(1);
       this.#emitFailures(report);

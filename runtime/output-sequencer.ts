@@ -21,7 +21,7 @@ import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import type { OutputDeclarations } from '../payloads/payload.ts';
 import { EventFile, type EventFileMark, TEMPORARY_SUFFIX } from './event-file.ts';
-import { EventInfoCollector } from './event-info.ts';
+import { EventInfoCollector, NO_INFO } from './event-info.ts';
 import { removeOutputs } from './stage-out.ts';
 
 export interface SequencerOptions {
@@ -59,7 +59,8 @@ interface OpenFile {
   /** path below the aggregation folder */
   readonly path: string;
   readonly header: Uint8Array;
-  readonly info: EventInfoCollector;
+  /** undefined where the format holds none */
+  readonly info: EventInfoCollector | undefined;
   readonly slices: Slice[];
   /** of the range that is open now */
   records: number;
@@ -87,8 +88,12 @@ export interface EventInWork {
   readonly runHeader: Uint8Array;
 }
 
+/** Rules under which several ranges lie in one file. */
+const SHARING_RULES: ReadonlySet<SequenceRule['at']> = new Set(['events', 'bytes', 'EndInputFile']);
+
 export class OutputSequencer {
   readonly #options: SequencerOptions;
+  readonly #sharesFiles: boolean;
   readonly #files = new Map<string, OpenFile>();
   /** of each stream. A name that is used again is found in the kernel's cache: a fifth of the cost of a file */
   readonly #temporaryPaths = new Map<string, string>();
@@ -104,14 +109,7 @@ export class OutputSequencer {
 
   constructor(options: SequencerOptions) {
     this.#options = options;
-  }
-
-  get #sharesFiles(): boolean {
-    return (
-      this.#options.rule.at === 'events' ||
-      this.#options.rule.at === 'bytes' ||
-      this.#options.rule.at === 'EndInputFile'
-    );
+    this.#sharesFiles = SHARING_RULES.has(options.rule.at);
   }
 
   beginRange(token: RangeToken, inputFile: WorkerFile, copy: boolean): void {
@@ -154,7 +152,7 @@ export class OutputSequencer {
   addIntervalOfValidity(stream: string, key: string, firstRun: number, lastRun: number, value: string): void {
     const event = this.#event;
     assert(event !== undefined, 'intervals of validity are added while an event is in work');
-    this.#openFile(stream, event).info.addIntervalOfValidity({ key, firstRun, lastRun, value });
+    this.#openFile(stream, event).info?.addIntervalOfValidity({ key, firstRun, lastRun, value });
   }
 
   /** The incident EndEvent. */
@@ -163,7 +161,7 @@ export class OutputSequencer {
     const event = this.#event;
     assert(event !== undefined, 'an event is in work');
     for (const open of this.#files.values()) {
-      if (open.format.carriesInfo && open.eventBytes > 0) open.info.addEvent(event.runNumber);
+      if (open.info !== undefined && open.eventBytes > 0) open.info.addEvent(event.runNumber);
     }
     this.#event = undefined;
     this.#eventsInFiles += 1;
@@ -210,7 +208,7 @@ export class OutputSequencer {
     this.#files.clear();
     this.#eventsInFiles = 0;
     for (const open of files) {
-      open.file.append(open.format.end(open.info.toInfo()));
+      open.file.append(open.format.end(open.info?.toInfo() ?? NO_INFO));
       open.file.complete(this.#finalPath(open.path));
       for (const slice of open.slices) {
         slice.range.outputs.push({
@@ -276,7 +274,7 @@ export class OutputSequencer {
   #closeFilesOfRange(): void {
     const range = this.#openRange();
     for (const open of this.#files.values()) {
-      open.file.append(open.format.end(open.info.toInfo()));
+      open.file.append(open.format.end(open.info?.toInfo() ?? NO_INFO));
       const { sizeBytes, crc32: crc } = open.file.complete(this.#finalPath(open.path));
       range.outputs.push({
         stream: open.stream,
@@ -333,7 +331,7 @@ export class OutputSequencer {
       file: new EventFile(this.#temporaryPath(stream)),
       path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
       header,
-      info: new EventInfoCollector(this.#options.processingTag),
+      info: format.carriesInfo ? new EventInfoCollector(this.#options.processingTag) : undefined,
       slices: [],
       records: 0,
       eventBytes: 0,

@@ -33,7 +33,9 @@ export class RunMeter {
   }
 
   note(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
-    for (const [index, report] of reports.entries()) {
+    let index = -1;
+    for (const report of reports) {
+      index += 1;
       this.executeMs += report.wallMs;
       if (outcomes[index] !== 'accepted') {
         this.refusedResults += 1;

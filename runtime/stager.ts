@@ -5,7 +5,7 @@
  *
  * One request is under way at a time; what arrives meanwhile goes with the next, so that batches grow with the load.
  */
-import type { DispatcherApi, RangeUpdate, UpdateOutcome } from '../core/dispatcher-api.ts';
+import type { DispatcherApi, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { UPDATES_PER_REQUEST_MAX } from '../core/limits.ts';
 import type { RangeReport } from '../core/messages.ts';
 import { removeOutputs } from './stage-out.ts';
@@ -66,7 +66,7 @@ export class Stager {
         const outcomes = await this.#dispatcher.updateEventRanges({
           consumerID: this.#options.consumerID,
           jobID: this.#options.jobID,
-          updates: reports.map(updateOf),
+          updates: reports,
         });
         this.#removeRefused(reports, outcomes);
         this.#sendingCount = 0;
@@ -79,17 +79,10 @@ export class Stager {
 
   /** A late or doubled result is not wanted: its files go. */
   #removeRefused(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
+    if (outcomes.every((outcome) => outcome === 'accepted')) return;
     const files = reports.flatMap((report, index) =>
       outcomes[index] !== 'accepted' && report.kind === 'finished' ? report.outputs : [],
     );
     if (files.length > 0) removeOutputs(this.#options.aggregationFolder, files);
   }
-}
-
-function updateOf(report: RangeReport): RangeUpdate {
-  const { rangeIndex, attemptNr, failedEvents } = report;
-  const without = failedEvents === null ? {} : { failedEvents };
-  if (report.kind === 'failed') return { kind: 'failed', rangeIndex, attemptNr, failure: report.failure, ...without };
-  const { outputs, wallMs, cpuMs } = report;
-  return { kind: 'finished', rangeIndex, attemptNr, outputs, wallMs, cpuMs, ...without };
 }

@@ -19,7 +19,7 @@ export class WorkerLog implements PayloadLog {
   readonly #fd: number;
   readonly #threshold: number;
   #tail: string[] = [];
-  #eventRangeID: string | undefined;
+  #eventRangeID: (() => string) | undefined;
 
   constructor(path: string, level: LogLevel) {
     mkdirSync(dirname(path), { recursive: true });
@@ -30,13 +30,17 @@ export class WorkerLog implements PayloadLog {
     this.#write({ time: new Date().toISOString(), level: 'info', msg: 'session begins', pid: process.pid });
   }
 
-  /** Begins the tail of another event. */
-  beginEvent(eventRangeID: string | undefined): void {
+  /**
+   * Begins the tail of another range.
+   *
+   * @param eventRangeID asked for when a line is written
+   */
+  beginRange(eventRangeID: () => string): void {
     this.#eventRangeID = eventRangeID;
     if (this.#tail.length > 0) this.#tail = [];
   }
 
-  /** The last lines since `beginEvent`, oldest first. */
+  /** The last lines since `beginRange`, oldest first. */
   tail(): readonly string[] {
     return this.#tail;
   }
@@ -85,7 +89,7 @@ export class WorkerLog implements PayloadLog {
     this.#tail.push(fields === undefined ? `${level}: ${text}` : `${level}: ${text} ${safeJson(fields)}`);
     if (this.#tail.length > LOG_TAIL_LINES) this.#tail.shift();
     if (LEVELS.indexOf(level) < this.#threshold) return;
-    this.#write({ time: new Date().toISOString(), level, eventRangeID: this.#eventRangeID, ...fields, msg: text });
+    this.#write({ time: new Date().toISOString(), level, eventRangeID: this.#eventRangeID?.(), ...fields, msg: text });
   }
 
   #write(record: object): void {

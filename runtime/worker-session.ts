@@ -35,9 +35,9 @@ interface KnownFile {
   readonly headers: (Uint8Array | undefined)[];
 }
 
+/** A range from its first event to its report. */
 interface Measured {
   wallMs: number;
-  cpuMs: number;
   readonly token: RangeToken;
   readonly copy: boolean;
 }
@@ -217,13 +217,14 @@ export class WorkerSession {
     batch: readonly RangeToken[],
   ): Promise<void> | undefined {
     const known = this.#knownFile(token);
-    const measured: Measured = { wallMs: 0, cpuMs: 0, token, copy };
+    const measured: Measured = { wallMs: 0, token, copy };
+    const eventRangeID = (): string => this.#eventRangeID(token);
     this.#measured.set(token.rangeIndex, measured);
     const startedMs = performance.now();
     let position = token.startEvent;
     try {
-      this.#parts.log.beginEvent(this.#eventRangeID(token));
-      this.#incidents.beginRange(known.file, () => this.#eventRangeID(token));
+      this.#parts.log.beginRange(eventRangeID);
+      this.#incidents.beginRange(known.file, eventRangeID);
       this.#sequencer.beginRange(token, known.file, copy);
       const bytes = this.#bytesOf(token, known, frames, batch);
       for (; position <= token.lastEvent; position += 1) {
@@ -354,20 +355,19 @@ export class WorkerSession {
         failedEvents: token.failedEvents,
         outputs: range.outputs,
         wallMs: measured.wallMs,
-        cpuMs: measured.cpuMs,
+        cpuMs: 0,
         copy: measured.copy,
       });
     }
   }
 
-  /** CPU is read once per batch; each range gets its share by wall time. */
   #shareCpu(firstReport: number, cpuBefore: number, wallBefore: number): void {
     const wallMs = performance.now() - wallBefore;
     if (wallMs <= 0) return;
     const share = Math.min(1, (this.#parts.cpuClock.nowMs() - cpuBefore) / wallMs);
     for (let index = firstReport; index < this.#reports.length; index += 1) {
       const report = this.#reports[index];
-      if (report?.kind === 'finished') this.#reports[index] = { ...report, cpuMs: report.wallMs * share };
+      if (report?.kind === 'finished') report.cpuMs = report.wallMs * share;
     }
   }
 
