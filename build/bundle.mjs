@@ -23,6 +23,9 @@ const DOORS = ['runtime/index.ts', 'payloads/payload.ts', 'payloads/histogram.ts
  */
 const BUNDLED_PACKAGES = new Set(['commander', 'msgpackr', 'pino', 'zod']);
 
+/** Native help that packages do without: for messages like ours it gains nothing, and finding it costs a start some ms. */
+const LEFT_OUT_PACKAGES = new Set(['msgpackr-extract']);
+
 const withMicro = process.argv.includes('--micro');
 
 /** Modules that are started or imported by their path. */
@@ -51,9 +54,14 @@ const packages = {
         return { path, external: true };
       }
       const name = /^(@[^/]+\/)?[^/]+/.exec(path)?.[0];
+      if (LEFT_OUT_PACKAGES.has(name)) return { path, namespace: 'left-out' };
       const fromPackage = importer.includes('/node_modules/');
       return fromPackage || BUNDLED_PACKAGES.has(name) ? undefined : { path, external: true };
     });
+    onLoad({ filter: /.*/, namespace: 'left-out' }, ({ path }) => ({
+      contents: `throw new Error('${path} is left out');`,
+      loader: 'js',
+    }));
     onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
       loader: 'js',

@@ -203,8 +203,6 @@ export const STAGE_OUT_COPY_BYTES = 256 * KiB;
 export const MERGE_STRETCH_RANGES_MAX = 4096;
 /** Ranges that are worth a stretch while more are on their way, if their outputs are small. */
 export const MERGE_STRETCH_RANGES_MIN = 512;
-/** Ranges of the first stretch of a run, from which the size of its outputs is learnt. */
-export const MERGE_STRETCH_RANGES_FIRST = 32;
 /** Unmerged bytes that are worth a stretch, however few ranges they are. */
 export const MERGE_STRETCH_BYTES_MIN = 16 * MiB;
 /** Unmerged bytes of one stretch, so that large outputs are committed, and their files removed, in time. */
@@ -221,6 +219,8 @@ export const MERGE_SHARED_FILES_MAX = 2 * WORKERS_MAX;
 export const MANIFEST_FAILED_EVENTS_MAX = 10_000;
 /** Intervals of events that the manifest lists for one output or payload. */
 export const MANIFEST_INTERVALS_MAX = 1000;
+/** Input files compared with what the event index knows between two yields of the main thread: a few milliseconds. */
+export const INDEX_CHECK_SLICE_FILES = 128;
 /** Files looked at, or removed, between two yields of the main thread: a few milliseconds. */
 export const ADOPTION_SLICE_FILES = 256;
 /** Read size when a merged file is hashed. */

@@ -6,6 +6,7 @@
  * so the build must be fresh.
  */
 import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { assert } from './assert.ts';
 
 const FROM_SOURCE = import.meta.url.endsWith('.ts');
@@ -39,4 +40,12 @@ export function builtModuleUrl(path: string): URL {
   const url = new URL(path.replace(/\.ts$/, '.js'), BUILT_FOLDER);
   if (FROM_SOURCE) assert(existsSync(url), `dist has what is built of ${path}: run npm run build first`);
   return url;
+}
+
+/**
+ * A package in CommonJS. Node reads such packages twice when they are imported, the first time for their names, which
+ * takes longer than loading them.
+ */
+export function requirePackage(name: string): unknown {
+  return createRequire(PACKAGE_FOLDER)(name);
 }

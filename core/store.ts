@@ -5,7 +5,10 @@
  * `flushed` is the moment of durability: a put's promise says "visible", not "on disk". Nothing is acknowledged
  * to anybody before {@link Store.flushed} has resolved after it. With `durableCommits` the two are one moment.
  */
-import { compareKeys, type Database, open, type RootDatabase } from 'lmdb';
+import type { Database, RootDatabase } from 'lmdb';
+import { requirePackage } from './own-files.ts';
+
+const { compareKeys, open } = requirePackage('lmdb') as typeof import('lmdb');
 
 export type StoreKey = string | number | (string | number)[];
 

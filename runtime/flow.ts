@@ -427,6 +427,7 @@ export class Flow {
     const { events, meter } = this.#input;
     const before = meter.finishedEvents;
     meter.note(reports, outcomes);
+    this.#merge.expectOutputs(meter.outputBytesPerRange);
     if (meter.finishedEvents > before) events.emit('events:finished', { eventCount: meter.finishedEvents - before });
     let index = -1;
     for (const report of reports) {

@@ -8,7 +8,7 @@
 import { resolve } from 'node:path';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
 import { INDEXING_THREADS_MAX } from '../core/limits.ts';
-import { ReplicaCatalogue } from './catalogue/replica-catalogue.ts';
+import type { ReplicaCatalogue } from './catalogue/replica-catalogue.ts';
 import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
 import { type InputSet, noUsableInput, type RefusedInput, type UsableInput } from './input-set.ts';
 import { DistinctFiles, type ExpandedInputs, expandInputs } from './inputs.ts';
@@ -91,13 +91,13 @@ export class InputReading {
   static async begin(options: InputOptions, parts: InputReadingParts): Promise<InputReading> {
     const { stdin, currentFolder } = parts.surroundings;
     const { catalogPath } = options;
-    const catalogue = catalogPath === null ? undefined : await ReplicaCatalogue.read(catalogPath, currentFolder);
+    const catalogue = catalogPath === null ? undefined : await readCatalogue(catalogPath, currentFolder);
     const named = options.inputs.map((input) => catalogue?.find(input)?.places[0] ?? input);
     const expanded = await expandInputs(named, { stdin, outFolder: options.outFolder });
     const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
     parts.onPlaces?.(files.flatMap(({ places }) => places));
     const reading = new InputReading(expanded, files, options, parts);
-    reading.#begin();
+    await reading.#begin();
     return reading;
   }
 
@@ -180,10 +180,11 @@ export class InputReading {
     await this.#pool.close();
   }
 
-  #begin(): void {
+  async #begin(): Promise<void> {
     const { signal } = this.#parts;
     if (signal.aborted) this.#abort.abort(signal.reason);
     signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
+    await this.#pool.skipUnchanged(this.#files.map(({ places }) => places[0]).filter((place) => !isRemotePlace(place)));
     for (const [index, file] of this.#files.entries()) {
       this.#index(file, index).then(
         (answer) => this.#settle(index, answer),
@@ -266,6 +267,12 @@ export async function readInputs(options: InputOptions, parts: InputReadingParts
   } finally {
     await reading.close();
   }
+}
+
+/** Few runs have one: its XML parser is loaded for them only. */
+async function readCatalogue(path: string, currentFolder: string): Promise<ReplicaCatalogue> {
+  const { ReplicaCatalogue } = await import('./catalogue/replica-catalogue.ts');
+  return ReplicaCatalogue.read(path, currentFolder);
 }
 
 /** A file that is missing now may be there next time, when it is known by its absolute path. */

@@ -1,47 +1,34 @@
 /**
- * One node: a run from its options to its summary. Reads top to bottom as a run goes: folders, payload, inputs, event
- * table, recovery, flow, merge, report. The parts of the flow are wired in `flow.ts`.
+ * One node: a run from its options to its summary. Reads top to bottom as a run goes: folders; payload, inputs, event
+ * table (`run-parts.ts`); recovery, flow, merge; report (`run-conclusion.ts`). The parts of the flow are wired in `flow.ts`.
  *
  * A run ends *complete*, or early: drained (SIGTERM, wall time, a source that is gone, `-n`, the halt rule), or with an
  * error. Whichever it is, what was finished is durable and the same command goes on.
  */
 import { setMaxListeners } from 'node:events';
-import { join } from 'node:path';
-import { systemClock } from '../core/clock.ts';
 import { GranuleError } from '../core/errors.ts';
-import {
-  DRAIN_RESERVE_FRACTION,
-  DRAIN_RESERVE_MS,
-  LEASE_MS_DEFAULT,
-  PREPARE_TIMEOUT_MS,
-  PROGRESS_MS,
-} from '../core/limits.ts';
+import { DRAIN_RESERVE_FRACTION, DRAIN_RESERVE_MS, PREPARE_TIMEOUT_MS, PROGRESS_MS } from '../core/limits.ts';
 import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
-import { Dispatcher } from '../dispatcher/dispatcher.ts';
-import { openTableReader } from '../dispatcher/table-reader.ts';
-import { writePoolFileCatalogue } from './catalogue/pool-file-catalogue.ts';
+import type { Dispatcher } from '../dispatcher/dispatcher.ts';
+import { writeRunCatalogue } from './catalogue/run-catalogue.ts';
 import { byteCostHints } from './cost-hints.ts';
-import { writeFileDurably } from './durable-file.ts';
-import { Flow } from './flow.ts';
-import { EventIndex } from './indexing/event-index.ts';
-import { InputReading } from './input-reading.ts';
+import { countEvents } from './event-counts.ts';
+import type { Flow } from './flow.ts';
+import type { EventIndex } from './indexing/event-index.ts';
+import type { InputReading } from './input-reading.ts';
 import { admitLateInputs } from './late-inputs.ts';
 import type { PartialOutput } from './merge/stretch-runner.ts';
 import type { ResolvedRunOptions } from './options.ts';
-import type { LoadedPayload } from './payload-loading/describe-payload.ts';
-import { loadPayload } from './payload-loading/load-payload.ts';
-import { preparePayload, reportPayload } from './payload-loading/payload-hooks.ts';
-import { readSourceOptions, type SourceOptions } from './remote/source-options.ts';
+import { preparePayload } from './payload-loading/payload-hooks.ts';
+import type { ConcludedRun } from './run-conclusion.ts';
 import { type DrainReason, NodeEvents } from './run-events.ts';
-import { createRunFolders, type RunFolders, removeRun, runFolders } from './run-folders.ts';
+import { createRunFolders, type RunFolders, runFolders } from './run-folders.ts';
 import type { RunHandle, RunSurroundings } from './run-handle.ts';
 import { RunMeter } from './run-meter.ts';
+import { type RunParts, removeOldRun, startParts } from './run-parts.ts';
 import { recoverTask } from './run-recovery.ts';
-import { countEvents, reportRun } from './run-report.ts';
-import type { RunEnding, RunSummary } from './run-summary.ts';
+import type { RunSummary } from './run-summary.ts';
 import { openTask, type RunTask } from './run-task.ts';
-import { TokenExtractor } from './token-extractor.ts';
-import { WorkerPool } from './worker-pool.ts';
 
 /** Starts a run. The handle is there at once; everything that can go wrong is told by `done`. */
 export function startRun(options: ResolvedRunOptions, surroundings: RunSurroundings): RunHandle {
@@ -53,6 +40,9 @@ export function startRun(options: ResolvedRunOptions, surroundings: RunSurroundi
     force: () => run.force(),
   };
 }
+
+/** Loaded while threads start: nothing before the first hand-out needs it. */
+const loadFlow = () => import('./flow.ts');
 
 class Run {
   readonly events: NodeEvents;
@@ -118,115 +108,45 @@ class Run {
   }
 
   async #execute(): Promise<RunSummary> {
-    const { folders, payload, pool, extractor, reading, dispatcher } = await this.#begin();
+    const parts = await this.#begin();
+    const { dispatcher, payload, reading } = parts;
+    this.#reading = reading;
     let task: RunTask | undefined;
     let partial: readonly PartialOutput[] = [];
     let recoveredEvents = 0;
     let processingMs = 0;
     try {
       task = await openTask(dispatcher, this.#options, payload, reading);
-      this.#writeCatalogue(task);
+      writeRunCatalogue(this.#folders.catalogue, task.inputs);
       recoveredEvents = await this.#recover(dispatcher, task);
       if (isUnfinished(dispatcher, task.taskID)) {
         const startedMs = performance.now();
-        partial = await this.#process({ dispatcher, task, payload, pool, extractor, reading });
+        partial = await this.#process(parts, task);
         processingMs = performance.now() - startedMs;
       }
     } finally {
-      await reading.close();
-      await pool.close();
-      await extractor.close();
-      await dispatcher.close();
+      await parts.close();
     }
-    return this.#report({ folders, task, payload, reading, partial, recoveredEvents, processingMs });
+    return this.#conclude({ task, payload, reading, partial, recoveredEvents, processingMs });
   }
 
-  /** Everything that must be there before the first event; what can go on side by side does. */
-  async #begin() {
-    const options = this.#options;
-    const folders = this.#folders;
-    if (options.fresh) await this.#removeOld();
-    createRunFolders(folders);
-    this.#loggers = createLoggerFactory({ level: options.logLevel, file: folders.log });
-    const pool = new WorkerPool(
-      {
-        workerCount: options.workerCount,
-        workersFolder: folders.workers,
-        isolation: options.isolation,
-        heapMaxMB: options.heapMaxMB,
-      },
-      this.#loggers.forComponent('worker-pool'),
-    );
-    let extractor: TokenExtractor | undefined;
-    let dispatcher: Dispatcher | undefined;
-    try {
-      const sources = await readSourceOptions(options, this.#surroundings.environment);
-      const starting = await this.#startExtractor(sources);
-      extractor = starting;
-      const log = this.#loggers.forComponent('cli');
-      const { signal } = this.#abort;
-      const [opened, payload, reading] = await Promise.allSettled([
-        this.#openDispatcher(),
-        loadPayload({
-          nameOrPath: options.payload,
-          options: options.payloadOptions,
-          bundleFolder: folders.bundles,
-          log,
-          signal,
-        }),
-        InputReading.begin(options, {
-          folders,
-          events: this.events,
-          surroundings: this.#surroundings,
-          sources,
-          signal,
-          onPlaces: (places) => starting.expect(places),
-        }),
-      ]);
-      if (opened.status === 'fulfilled') dispatcher = opened.value;
-      if (reading.status === 'fulfilled') this.#reading = reading.value;
-      return { folders, pool, extractor, dispatcher: take(opened), payload: take(payload), reading: take(reading) };
-    } catch (error) {
-      await this.#reading?.close();
-      await pool.close();
-      await extractor?.close();
-      await dispatcher?.close();
-      throw error;
-    }
-  }
-
-  #startExtractor(sources: SourceOptions): Promise<TokenExtractor> {
-    const { prefetchBytesMax, branches, logLevel } = this.#options;
-    return TokenExtractor.start({
-      indexPath: this.#folders.index,
-      reader: { ...sources, prefetchBytesMax },
-      branches,
-      log: { file: join(this.#folders.private, 'token-extractor.log'), level: logLevel },
-    });
-  }
-
-  #openDispatcher(): Promise<Dispatcher> {
-    return Dispatcher.open({
-      path: this.#folders.store,
-      clock: systemClock,
-      logger: this.#loggers.forComponent('dispatcher'),
-      leaseMs: LEASE_MS_DEFAULT,
-      force: false,
-      onFatal: (error) => this.#noteFatal(error),
-    });
-  }
-
-  /** `--fresh`: only when nobody works there. */
-  async #removeOld(): Promise<void> {
-    this.#loggers = createLoggerFactory({ level: 'silent', file: 2 });
-    try {
-      const dispatcher = await this.#openDispatcher();
-      await dispatcher.close();
-    } catch (error) {
-      // A store that cannot be read any more is thrown away all the same; one that is in use is not.
-      if (!(error instanceof GranuleError) || error.code === 'STORE_BUSY') throw error;
-    }
-    await removeRun(this.#folders);
+  async #begin(): Promise<RunParts> {
+    if (this.#options.fresh) await removeOldRun(this.#folders);
+    createRunFolders(this.#folders);
+    this.#loggers = createLoggerFactory({ level: this.#options.logLevel, file: this.#folders.log });
+    const [parts] = await Promise.all([
+      startParts({
+        options: this.#options,
+        folders: this.#folders,
+        surroundings: this.#surroundings,
+        events: this.events,
+        loggers: this.#loggers,
+        signal: this.#abort.signal,
+        onFatal: (error) => this.#noteFatal(error),
+      }),
+      loadFlow(),
+    ]);
+    return parts;
   }
 
   /** @returns events that need not be made any more */
@@ -250,19 +170,13 @@ class Run {
   }
 
   /** Hands out, executes and merges until nothing is left, or the run is stopped. */
-  async #process(parts: {
-    readonly dispatcher: Dispatcher;
-    readonly task: RunTask;
-    readonly payload: LoadedPayload;
-    readonly pool: WorkerPool;
-    readonly extractor: TokenExtractor;
-    readonly reading: InputReading;
-  }): Promise<readonly PartialOutput[]> {
-    const { dispatcher, task, payload, pool, extractor, reading } = parts;
+  async #process(parts: RunParts, task: RunTask): Promise<readonly PartialOutput[]> {
+    const { dispatcher, payload, pool, extractor, reading } = parts;
     const { signal } = this.#abort;
     signal.throwIfAborted();
     const log = this.#loggers.forComponent('cli');
     await using _index = await this.#hintCosts(dispatcher, task);
+    const { Flow } = await loadFlow();
     const flow = await Flow.start({
       options: this.#options,
       folders: this.#folders,
@@ -284,7 +198,7 @@ class Run {
       onAnswered: () => this.#checkHalt(),
     });
     let progress: NodeJS.Timeout | undefined;
-    const filled = this.#admitLateInputs({ dispatcher, task, reading, extractor, flow });
+    const filled = this.#admitLateInputs(parts, task, flow);
     try {
       // The first events are being fetched meanwhile.
       flow.startWorkers(
@@ -303,7 +217,10 @@ class Run {
       const partial = this.#options.mergePartial ? await flow.merge.writePartialOutputs() : [];
       this.#emitProgress(dispatcher, task, flow, reading);
       await flow.close();
-      await this.#reportPayload(dispatcher, task, payload);
+      if (!isUnfinished(dispatcher, task.taskID)) {
+        const { callReport } = await import('./run-conclusion.ts');
+        await callReport(dispatcher, task.taskID, payload, { folder: this.#folders.out, signal, log });
+      }
       return partial;
     } finally {
       clearInterval(progress);
@@ -314,124 +231,46 @@ class Run {
   }
 
   /** Never rejects: what goes wrong ends the run. */
-  async #admitLateInputs(parts: {
-    readonly dispatcher: Dispatcher;
-    readonly task: RunTask;
-    readonly reading: InputReading;
-    readonly extractor: TokenExtractor;
-    readonly flow: Flow;
-  }): Promise<void> {
-    const { flow, extractor, ...rest } = parts;
+  async #admitLateInputs(parts: RunParts, task: RunTask, flow: Flow): Promise<void> {
+    const { dispatcher, reading, extractor } = parts;
     try {
       const onPlaces = (places: readonly string[]): void => extractor.expect(places);
-      await admitLateInputs({ ...rest, options: this.#options, events: this.events, onPlaces });
+      await admitLateInputs({ dispatcher, task, reading, options: this.#options, events: this.events, onPlaces });
       flow.endOfFiles();
     } catch (error) {
-      if (!parts.reading.isClosed) this.#noteFatal(error);
+      if (!reading.isClosed) this.#noteFatal(error);
     }
   }
 
   /** For longest first: the event index answers while it is open, that is as long as events are handed out. */
   async #hintCosts(dispatcher: Dispatcher, task: RunTask): Promise<EventIndex | undefined> {
     if (this.#options.order !== 'longest-first') return undefined;
+    const { EventIndex } = await import('./indexing/event-index.ts');
     const index = await EventIndex.open({ path: this.#folders.index, readOnly: true });
     dispatcher.setCostHints(task.taskID, byteCostHints(index, task.files));
     return index;
   }
 
-  /** The payload's own last word, once everything is merged. */
-  async #reportPayload(dispatcher: Dispatcher, task: RunTask, payload: LoadedPayload): Promise<void> {
-    if (isUnfinished(dispatcher, task.taskID)) return;
-    const outputs: Record<string, string[]> = {};
-    for (const { stream, path } of dispatcher.completedFiles(task.taskID)) {
-      outputs[stream] = [...(outputs[stream] ?? []), join(this.#options.outFolder, path)].sort();
-    }
-    await reportPayload(
-      payload,
-      {
-        folder: this.#options.outFolder,
-        eventCount: countEvents(dispatcher.getTask(task.taskID).events),
-        outputs,
-      },
-      { timeoutMs: PREPARE_TIMEOUT_MS, signal: this.#abort.signal, log: this.#loggers.forComponent('cli') },
-    );
-  }
-
-  #report(parts: {
-    readonly folders: RunFolders;
-    readonly task: RunTask;
-    readonly payload: LoadedPayload;
-    readonly reading: InputReading;
-    readonly partial: readonly PartialOutput[];
-    readonly recoveredEvents: number;
-    readonly processingMs: number;
-  }): RunSummary {
-    const { refused, gone } = parts.reading;
-    this.#writeCatalogue(parts.task);
-    const reader = openTableReader(parts.folders.store);
+  async #conclude(
+    facts: Pick<ConcludedRun, 'task' | 'payload' | 'reading' | 'partial' | 'recoveredEvents' | 'processingMs'>,
+  ): Promise<RunSummary> {
+    const { concludeRun } = await import('./run-conclusion.ts');
     try {
-      const status = reader.tasks().find(({ record }) => record.taskID === parts.task.taskID);
-      const counts = countEvents(status?.events ?? ({} as never));
-      const summary = reportRun(reader, {
+      const summary = concludeRun({
+        ...facts,
         options: this.#options,
-        task: parts.task,
-        payload: parts.payload,
-        refused,
-        partial: parts.partial,
-        command: this.#surroundings.command,
+        folders: this.#folders,
+        surroundings: this.#surroundings,
         meter: this.#meter,
-        recoveredEvents: parts.recoveredEvents,
         copyCount: this.#flow?.copyCount ?? 0,
-        ending: this.#ending({ ...counts, refused: refused.length }, parts.reading),
-        reason: this.#reason ?? gone?.message,
-        wallMs: Date.now() - this.#surroundings.startedAtMs,
-        processingMs: parts.processingMs,
+        drainReason: this.#drainReason,
+        reason: this.#reason,
       });
-      writeFileDurably(parts.folders.report, [JSON.stringify(summary, null, 2), '\n']);
       this.events.emit('run:ended', summary);
       return summary;
     } finally {
-      void reader.close();
       this.#loggers.flush();
     }
-  }
-
-  #ending(
-    counts: {
-      readonly total: number;
-      readonly finished: number;
-      readonly failed: number;
-      readonly refused: number;
-    },
-    { isComplete, gone }: InputReading,
-  ): RunEnding {
-    const { total, finished, failed, refused } = counts;
-    if (total > finished + failed || !isComplete || gone !== undefined) {
-      switch (this.#drainReason ?? (gone === undefined ? undefined : 'source-gone')) {
-        case undefined:
-        case 'limit-reached':
-          return 'limited';
-        case 'halted':
-          return 'halted';
-        case 'interrupted':
-          return 'interrupted';
-        default:
-          return 'drained';
-      }
-    }
-    return failed + refused > 0 ? 'failed-events' : 'complete';
-  }
-
-  #writeCatalogue({ inputs }: RunTask): void {
-    const text = writePoolFileCatalogue(
-      inputs.map(({ place, replicas, record }) => ({
-        guid: record.guid,
-        physical: [place, ...replicas].map((name) => ({ name, filetype: record.format })),
-        logical: [record.lfn],
-        metadata: [],
-      })),
-    );
-    writeFileDurably(this.#folders.catalogue, [text]);
   }
 
   #checkHalt(): void {
@@ -488,9 +327,4 @@ function stoppedBeforeWork(reason: string): GranuleError {
   return new GranuleError('STOPPED_EARLY', `stopped before work began (${reason})`, {
     remedy: 'run the same command again to go on',
   });
-}
-
-function take<Value>(result: PromiseSettledResult<Value>): Value {
-  if (result.status === 'rejected') throw result.reason;
-  return result.value;
 }

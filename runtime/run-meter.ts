@@ -6,6 +6,8 @@ import type { HaltRule } from './options.ts';
 
 export class RunMeter {
   readonly #failuresMax: number;
+  #finishedRanges = 0;
+  #outputBytes = 0;
   /** events durably finished by this start */
   finishedEvents = 0;
   /** events that failed for good in this start */
@@ -44,6 +46,8 @@ export class RunMeter {
       this.executions += 1;
       if (report.kind === 'finished') {
         this.finishedEvents += report.eventCount;
+        this.#finishedRanges += 1;
+        for (const { lengthBytes } of report.outputs) this.#outputBytes += lengthBytes;
         this.fatalEvents += report.failedEvents?.length ?? 0;
         this.executeCpuMs += report.cpuMs;
       } else {
@@ -52,6 +56,11 @@ export class RunMeter {
         else this.retriedEvents += report.eventCount;
       }
     }
+  }
+
+  /** Bytes that a finished range left to be merged, on average; 0 as long as there is none. */
+  get outputBytesPerRange(): number {
+    return this.#outputBytes / Math.max(1, this.#finishedRanges);
   }
 
   /** Why the payload is held to be simply broken; undefined while it is not. */

@@ -21,6 +21,7 @@ import { RangePlan } from '../dispatcher/range-plan.ts';
 import { openTableReader, type TableReader, type TaskStatus } from '../dispatcher/table-reader.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import { estimateStreams, freeBytesAt, type PlannedStream } from './disk-estimate.ts';
+import { countEvents } from './event-counts.ts';
 import { readInputs } from './input-reading.ts';
 import type { InputSet, UsableInput } from './input-set.ts';
 import { type DamagedOutput, findDamagedOutputs } from './merge/completed-check.ts';
@@ -32,7 +33,6 @@ import { readSourceOptions } from './remote/source-options.ts';
 import { NodeEvents } from './run-events.ts';
 import { lastReport, type RunFolders, runFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
-import { countEvents } from './run-report.ts';
 import { type KnownTask, shapeTask, type TaskShape } from './task-shape.ts';
 
 export interface PlannedInput {

@@ -10,6 +10,7 @@ import type { FailureCause, RangeState } from '../core/states.ts';
 import { GRANULE_VERSION } from '../core/version.ts';
 import { contains, type RangeIntervals } from '../dispatcher/range-intervals.ts';
 import type { OutputReport, RangeReport, TableReader } from '../dispatcher/table-reader.ts';
+import { COMMITTED, countEvents, MISSING } from './event-counts.ts';
 import type { RefusedInput } from './input-set.ts';
 import {
   buildManifest,
@@ -28,8 +29,6 @@ import type { RunMeter } from './run-meter.ts';
 import { exitCodeOf, type RunEnding, type RunSummary } from './run-summary.ts';
 import type { RunTask } from './run-task.ts';
 
-const COMMITTED: readonly RangeState[] = ['finished', 'done', 'merged'];
-const MISSING: readonly RangeState[] = ['fatal', 'cancelled', 'discarded'];
 const PAGE = 1000;
 
 export interface ReportFacts {
@@ -129,16 +128,6 @@ function summarise(reader: TableReader, facts: ReportFacts, outputs: readonly Ma
     executeMs: meter.executeMs,
     busyFraction: capacityMs > 0 ? Math.min(1, meter.executeCpuMs / capacityMs) : 0,
   };
-}
-
-/** In events, not ranges; what is merged is finished. */
-export function countEvents(events: Readonly<Record<RangeState, number>>): {
-  readonly total: number;
-  readonly finished: number;
-  readonly failed: number;
-} {
-  const sum = (states: readonly RangeState[]): number => states.reduce((count, state) => count + events[state], 0);
-  return { total: sum(Object.keys(events) as RangeState[]), finished: sum(COMMITTED), failed: sum(MISSING) };
 }
 
 function statusOf(reader: TableReader, taskID: number) {

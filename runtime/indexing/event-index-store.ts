@@ -19,7 +19,8 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import { EVENT_INDEX_MAP_BYTES } from '../../core/limits.ts';
 import { type Database, openStore, type RootDatabase, type StoreKey } from '../../core/store.ts';
-import type { FileStamp, IndexedFile } from './index-file.ts';
+import type { FileStamp } from './file-stamp.ts';
+import type { IndexedFile } from './index-file.ts';
 import type { Fences } from './number-blocks.ts';
 
 export interface EventIndexOptions {

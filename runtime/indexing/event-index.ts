@@ -11,7 +11,8 @@ import type { Guid } from '../../core/ids.ts';
 import { EVENT_INDEX_CACHED_BLOCKS } from '../../core/limits.ts';
 import { BlockCache } from './block-cache.ts';
 import { type EventIndexOptions, EventIndexStore, type KnownFile, type PathRow } from './event-index-store.ts';
-import type { FileStamp, IndexedFile } from './index-file.ts';
+import type { FileStamp } from './file-stamp.ts';
+import type { IndexedFile } from './index-file.ts';
 import { type Fences, findBlock, findEntry, type NumberBlock, unpackNumberBlock } from './number-blocks.ts';
 import { EVENTS_PER_BLOCK, type PlaceBlock, unpackPlaceBlock } from './place-blocks.ts';
 

@@ -3,7 +3,7 @@
  * {@link indexFile} reads synchronously and belongs into a thread.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -15,16 +15,11 @@ import { INDEX_READ_BYTES } from '../../core/limits.ts';
 import { isRootFile } from '../../payloads/formats/root-event.ts';
 import { recordWithTrees } from '../root/tree-choice.ts';
 import { ContentIndexer, type IndexedEvents } from './content-indexer.ts';
+import { type FileStamp, stampOf } from './file-stamp.ts';
 import { NumberTableBuilder } from './number-blocks.ts';
 
 export interface IndexedFile extends IndexedEvents {
   readonly record: FileRecord;
-}
-
-/** What stands for "has not changed" from one start to the next. */
-export interface FileStamp {
-  readonly sizeBytes: number;
-  readonly mtimeMs: number;
 }
 
 /**
@@ -68,16 +63,6 @@ export async function indexFile(
       closeSync(fd);
     }
   });
-}
-
-/** Size and modification time, or undefined when there is no such file. */
-export function stampOfPath(path: string): FileStamp | undefined {
-  const stats = statSync(path, { throwIfNoEntry: false });
-  return stats === undefined ? undefined : stampOf(stats);
-}
-
-function stampOf(stats: Stats): FileStamp {
-  return { sizeBytes: stats.size, mtimeMs: stats.mtimeMs };
 }
 
 /**

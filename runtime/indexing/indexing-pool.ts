@@ -6,6 +6,7 @@
  * new is taken, what is queued is done, and the threads end by themselves. A thread that dies fails the requests it had
  * and is replaced when there is work.
  */
+import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
@@ -67,6 +68,8 @@ const JOBS_MAX = { local: 1, remote: REMOTE_FILES_ASKED_MAX } as const;
 
 export class IndexingPool {
   readonly #options: IndexingPoolOptions;
+  /** answers that need no thread */
+  #unchanged: ReadonlyMap<string, IndexAnswer> = new Map();
   readonly #queues: Readonly<Record<Kind, Job[]>> = { local: [], remote: [] };
   #lastID = 0;
   readonly #threads = new Set<Thread>();
@@ -76,6 +79,18 @@ export class IndexingPool {
 
   constructor(options: IndexingPoolOptions) {
     this.#options = options;
+  }
+
+  /**
+   * Has files that the index knows as they are now answered without a thread. Before anything else is asked: the index
+   * is not open twice in one process.
+   *
+   * @throws STORE_VERSION, STORE_FAILED
+   */
+  async skipUnchanged(paths: readonly string[]): Promise<void> {
+    if (!existsSync(this.#options.indexPath)) return;
+    const { findAllUnchanged } = await import('./unchanged-files.ts');
+    this.#unchanged = await findAllUnchanged(this.#options.indexPath, paths);
   }
 
   /**
@@ -89,8 +104,10 @@ export class IndexingPool {
     path: string,
     options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
   ): Promise<IndexAnswer> {
+    const unchanged = this.#unchanged.get(path);
+    if (unchanged !== undefined) return this.#withTree(unchanged);
     const reply = await this.#ask({ kind: 'index', path, acceptChange: options.acceptChange ?? false }, options.signal);
-    return this.#withTree(reply);
+    return this.#withTree(answerOf(reply));
   }
 
   /**
@@ -104,7 +121,7 @@ export class IndexingPool {
   ): Promise<IndexAnswer> {
     const acceptChange = options.acceptChange ?? false;
     const reply = await this.#ask({ kind: 'index-remote', file, acceptChange }, options.signal);
-    return this.#withTree(reply);
+    return this.#withTree(answerOf(reply));
   }
 
   /** Reads a file again and compares it with what the index keeps for `guid`. */
@@ -127,9 +144,7 @@ export class IndexingPool {
     return this.close();
   }
 
-  #withTree(reply: Answered): IndexAnswer {
-    assert(reply.kind === 'indexed', 'a request to index is answered as such');
-    const { answer } = reply;
+  #withTree(answer: IndexAnswer): IndexAnswer {
     const { tree } = this.#options;
     return tree === undefined ? answer : { ...answer, record: chooseTree(answer.record, tree) };
   }
@@ -224,4 +239,9 @@ export class IndexingPool {
     }
     this.#advance();
   }
+}
+
+function answerOf(reply: Answered): IndexAnswer {
+  assert(reply.kind === 'indexed', 'a request to index is answered as such');
+  return reply.answer;
 }

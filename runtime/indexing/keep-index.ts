@@ -1,20 +1,10 @@
 /** Brings path and event index together: reads a file only when the index does not know it as it is now. */
-import { basename, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { Guid } from '../../core/ids.ts';
 import type { EventIndex } from './event-index.ts';
-import { type CheckCancelled, indexFile, type ListTrees, stampOfPath } from './index-file.ts';
+import { type CheckCancelled, indexFile, type ListTrees } from './index-file.ts';
 import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
-
-/** The answer for a path that has not changed since it was read; undefined when it has to be read. Quick: one `stat`. */
-export function findUnchanged(index: EventIndex, path: string): IndexAnswer | undefined {
-  const row = index.pathRow(resolve(path));
-  if (row === undefined) return undefined;
-  const stamp = stampOfPath(path);
-  if (stamp?.sizeBytes !== row.sizeBytes || stamp.mtimeMs !== row.mtimeMs) return undefined;
-  const record = index.fileRecord(row.guid);
-  if (record === undefined) return undefined;
-  return { record: { ...record, lfn: basename(path) }, outcome: 'kept', previousGuid: null };
-}
+import { findUnchanged } from './unchanged-files.ts';
 
 /**
  * Indexes a path, unless that was done and neither its size nor its modification time has changed. Belongs into a

@@ -81,7 +81,6 @@ export class Amender {
         gaps,
         damaged: [],
         removable: items.flatMap((item) => this.#reader.take(item)).join('\n'),
-        takenBytes: 0,
         complete,
       };
     } finally {
@@ -158,7 +157,6 @@ function nothingAppended(damaged: readonly DamagedRange[]): Appended {
     gaps: [],
     damaged,
     removable: '',
-    takenBytes: 0,
     complete: null,
   };
 }

@@ -111,8 +111,6 @@ export interface Appended {
   readonly damaged: readonly DamagedRange[];
   /** files of the aggregation folder that nothing needs once this is committed, joined by line feeds */
   readonly removable: string;
-  /** unmerged bytes taken in */
-  readonly takenBytes: number;
   /** set when the output is complete */
   readonly complete: readonly CompleteFile[] | null;
 }

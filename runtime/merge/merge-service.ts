@@ -9,7 +9,6 @@ import type { MergeJob } from '../../core/dispatcher-api.ts';
 import {
   MERGE_OUTPUTS_AT_ONCE,
   MERGE_STRETCH_BYTES_MIN,
-  MERGE_STRETCH_RANGES_FIRST,
   MERGE_STRETCH_RANGES_MAX,
   MERGE_STRETCH_RANGES_MIN,
 } from '../../core/limits.ts';
@@ -48,9 +47,9 @@ export class MergeService {
   #paused = false;
   /** while set, stretches need not be large */
   #flushing = false;
-  #rangesWorthAStretch = MERGE_STRETCH_RANGES_FIRST;
+  #rangesWorthAStretch = MERGE_STRETCH_RANGES_MIN;
 
-  /** Makes the folders and starts the threads. */
+  /** Makes the folders. The threads start with the first stretch. */
   static start(options: MergeServiceOptions & { readonly mode: MergeMode }): MergeService {
     const { folders, mode } = options;
     mkdirSync(folders.growing, { recursive: true });
@@ -72,6 +71,12 @@ export class MergeService {
     this.#threads = threads;
     this.#options = options;
     this.#runner = new StretchRunner(threads, { ...options, onFailure: (error) => this.#fail(error) });
+  }
+
+  /** Large outputs are merged soon, small ones in large stretches. @param bytesPerRange of what is finished, the mean */
+  expectOutputs(bytesPerRange: number): void {
+    const ranges = Math.ceil(MERGE_STRETCH_BYTES_MIN / Math.max(1, bytesPerRange));
+    this.#rangesWorthAStretch = Math.min(MERGE_STRETCH_RANGES_MIN, ranges);
   }
 
   /** Ranges have become terminal: looks for a stretch worth merging, soon. Cheap; call it as often as you like. */
@@ -160,20 +165,12 @@ export class MergeService {
 
   async #merge(job: MergeJob): Promise<void> {
     try {
-      const { committed, rangeCount, takenBytes } = await this.#runner.run(job);
-      if (takenBytes > 0) this.#learn(rangeCount, takenBytes);
-      if (committed) this.#options.onCommit();
+      if (await this.#runner.run(job)) this.#options.onCommit();
     } catch (error) {
       this.#fail(error);
     }
     this.#busy.delete(job.outputIndex);
     this.#begin();
-  }
-
-  /** Small outputs are merged in large stretches, large ones soon. */
-  #learn(rangeCount: number, takenBytes: number): void {
-    const ranges = Math.ceil((MERGE_STRETCH_BYTES_MIN * rangeCount) / takenBytes);
-    this.#rangesWorthAStretch = Math.min(MERGE_STRETCH_RANGES_MIN, ranges);
   }
 
   #fail(error: unknown): void {

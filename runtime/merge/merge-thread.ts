@@ -1,4 +1,7 @@
-/** A helper thread of the merge service, seen from the main thread: one request after the other, answered in order. */
+/**
+ * A helper thread of the merge service, seen from the main thread: one request after the other, answered in order.
+ * States: *absent* until the first request, so that it costs a start nothing → *running* → *closed*.
+ */
 import { type MessagePort, Worker } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError, type SerialisedError, serialiseError } from '../../core/errors.ts';
@@ -26,7 +29,9 @@ export interface Crossing {
 }
 
 export class MergeThread<Request, Reply> implements RequestHandler<Request, Reply> {
-  readonly #worker: Worker;
+  readonly #entry: URL;
+  readonly #workerData: unknown;
+  #worker: Worker | undefined;
   readonly #cross: (request: Request) => Crossing;
   readonly #pending: Pending<Reply>[] = [];
   #tail: Promise<unknown> = Promise.resolve();
@@ -37,36 +42,43 @@ export class MergeThread<Request, Reply> implements RequestHandler<Request, Repl
     workerData: unknown,
     cross: (request: Request) => Crossing = (request) => ({ message: request, transfer: [] }),
   ) {
+    this.#entry = entry;
+    this.#workerData = workerData;
     this.#cross = cross;
-    this.#worker = new Worker(entry, { workerData });
-    this.#worker.on('message', (answer: Answer<Reply>) => {
-      const pending = this.#pending.shift();
-      assert(pending !== undefined, 'an answer belongs to a request');
-      if ('reply' in answer) pending.resolve(answer.reply);
-      else pending.reject(deserialiseError(answer.error));
-    });
-    this.#worker.on('error', (error) => this.#die(`a merge thread died: ${error.message}`, error));
-    this.#worker.on('exit', (code) => this.#die(`a merge thread ended by itself with code ${code}`, undefined));
-    // The service keeps the process alive while it waits for an answer, not by merely existing.
-    this.#worker.unref();
   }
 
   request(request: Request): Promise<Reply> {
     if (this.#dead !== undefined) return Promise.reject(this.#dead);
     const answered = new Promise<Reply>((resolve, reject) => this.#pending.push({ resolve, reject }));
     this.#tail = answered.catch(() => undefined);
-    this.#worker.ref();
+    this.#worker ??= this.#start();
+    const worker = this.#worker;
+    // The service keeps the process alive while it waits for an answer, not by merely existing.
+    worker.ref();
     const { message, transfer } = this.#cross(request);
-    this.#worker.postMessage(message, transfer);
+    worker.postMessage(message, transfer);
     return answered.finally(() => {
-      if (this.#pending.length === 0) this.#worker.unref();
+      if (this.#pending.length === 0) worker.unref();
     });
   }
 
   async close(): Promise<void> {
     await this.#tail;
     this.#dead ??= new GranuleError('INTERNAL', 'the merge threads are closed');
-    await this.#worker.terminate();
+    await this.#worker?.terminate();
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#entry, { workerData: this.#workerData });
+    worker.on('message', (answer: Answer<Reply>) => {
+      const pending = this.#pending.shift();
+      assert(pending !== undefined, 'an answer belongs to a request');
+      if ('reply' in answer) pending.resolve(answer.reply);
+      else pending.reject(deserialiseError(answer.error));
+    });
+    worker.on('error', (error) => this.#die(`a merge thread died: ${error.message}`, error));
+    worker.on('exit', (code) => this.#die(`a merge thread ended by itself with code ${code}`, undefined));
+    return worker;
   }
 
   #die(message: string, cause: unknown): void {

@@ -119,7 +119,6 @@ export class Merger {
       gaps,
       damaged,
       removable: removable.join('\n'),
-      takenBytes,
       complete,
     };
   }

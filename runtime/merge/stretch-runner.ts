@@ -62,17 +62,6 @@ export interface PartialOutput extends MergedFile {
   readonly outputIndex: number;
 }
 
-/** What a job came to. */
-export interface StretchOutcome {
-  /** something was committed: fewer files are unmerged than before */
-  readonly committed: boolean;
-  /** ranges appended, and their unmerged bytes */
-  readonly rangeCount: number;
-  readonly takenBytes: number;
-}
-
-const NOTHING_MERGED: StretchOutcome = { committed: false, rangeCount: 0, takenBytes: 0 };
-
 export class StretchRunner {
   readonly #options: StretchRunnerOptions;
   readonly #threads: MergeThreads;
@@ -82,22 +71,24 @@ export class StretchRunner {
     this.#options = options;
   }
 
-  /** One job at a time for an output. Rejects when merging cannot go on (disk, store, a bug). */
-  async run(job: MergeJob): Promise<StretchOutcome> {
+  /**
+   * One job at a time for an output. Rejects when merging cannot go on (disk, store, a bug).
+   *
+   * @returns true when something was committed: fewer files are unmerged than before
+   */
+  async run(job: MergeJob): Promise<boolean> {
     const targets = this.#targets(job.outputIndex);
     const reply = await this.#ask(job, targets);
-    if (reply === undefined) return NOTHING_MERGED;
+    if (reply === undefined) return false;
     if (reply.kind === 'lost') {
       await this.#reset(job, targets, reply.message);
-      return NOTHING_MERGED;
+      return false;
     }
     assert(reply.kind === 'appended', 'the merger answers what it was asked');
     const committed = reply.throughRange !== null || reply.complete !== null;
     if (committed) await this.#commit(job, targets, reply);
     if (reply.damaged.length > 0) await this.#handBack(job, reply);
-    const first = job.items[0]?.rangeIndex ?? 0;
-    const rangeCount = reply.throughRange === null ? 0 : reply.throughRange - first + 1;
-    return { committed, rangeCount, takenBytes: reply.takenBytes };
+    return committed;
   }
 
   /** Writes complete files of an unfinished output; changes nothing. Empty when what was merged of it is lost. */

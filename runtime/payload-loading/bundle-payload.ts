@@ -15,6 +15,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { BuildResult, Message } from 'esbuild';
 import { GranuleError } from '../../core/errors.ts';
 import { PAYLOAD_EXTERNAL_PACKAGES_MAX } from '../../core/limits.ts';
+import { requirePackage } from '../../core/own-files.ts';
 import { ORIGIN_PLACEHOLDER, type OutsideModules, packageOf, payloadPlugin, sourceColumn } from './payload-plugin.ts';
 
 export interface PayloadBundle {
@@ -36,7 +37,7 @@ let buildsUnderWay = 0;
  * @throws PAYLOAD_INVALID with details `{ file, line, column }`
  */
 export async function bundlePayload(path: string): Promise<PayloadBundle> {
-  const esbuild = await import('esbuild');
+  const esbuild = requirePackage('esbuild') as typeof import('esbuild');
   const folder = dirname(path);
   const outside: OutsideModules = { packages: new Set(), placeholders: new Map() };
   const build = () =>

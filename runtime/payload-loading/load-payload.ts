@@ -1,10 +1,10 @@
 /**
- * From what the user names (`--payload`) to what workers import: finds the payload, bundles it, checks it and its
+ * From what the user names (`--payload`) to what workers import: finds the payload, has it bundled, checks it and its
  * options. Runs on the main thread and executes no code of a user there.
  */
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { GranuleError } from '../../core/errors.ts';
 import { PAYLOAD_LOAD_TIMEOUT_MS } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
@@ -12,9 +12,8 @@ import { suggestNames } from '../../core/nearest-name.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import { BUILTIN_PAYLOADS, type BuiltinPayload, findBuiltinPayload } from '../../payloads/builtin/builtin-payloads.ts';
 import { builtinIdentity } from './builtin-identity.ts';
-import { bundlePayload } from './bundle-payload.ts';
 import { describePayload, type LoadedPayload, type PayloadDescription, payloadWhere } from './describe-payload.ts';
-import { BUNDLE_ENDING, importPayloadModule } from './import-payload.ts';
+import { importPayloadModule } from './import-payload.ts';
 import { callPayload } from './payload-call.ts';
 
 export interface PayloadRequest {
@@ -48,30 +47,14 @@ async function loadBuiltin(builtin: BuiltinPayload, request: PayloadRequest): Pr
   return { ...description, source: builtin.name, identity, moduleUrl };
 }
 
+/** In one thread: it bundles the module, then imports what came of that. */
 async function loadModule(path: string, request: PayloadRequest): Promise<LoadedPayload> {
-  const { identity, code, sourceMap } = await bundlePayload(path);
-  request.signal?.throwIfAborted();
-  const moduleUrl = await keepBundle(request.bundleFolder, identity, code, sourceMap);
-  const description = await callPayload(
-    { moduleUrl, where: payloadWhere(path), call: { kind: 'describe', options: request.options } },
-    { timeoutMs: PAYLOAD_LOAD_TIMEOUT_MS, signal: request.signal, log: request.log },
+  const { bundleFolder, options, log, signal } = request;
+  const loaded = await callPayload(
+    { where: payloadWhere(path), call: { kind: 'load', path, bundleFolder: resolve(bundleFolder), options } },
+    { timeoutMs: PAYLOAD_LOAD_TIMEOUT_MS, signal, log },
   );
-  return { ...(description as PayloadDescription), source: path, identity, moduleUrl };
-}
-
-/** Each file appears whole or not at all, so a kill leaves no half bundle behind its name. */
-async function keepBundle(folder: string, identity: string, code: string, sourceMap: string): Promise<string> {
-  const name = `${identity}${BUNDLE_ENDING}`;
-  const path = join(resolve(folder), name);
-  await mkdir(folder, { recursive: true });
-  const place = async (target: string, text: string): Promise<void> => {
-    const temporary = `${target}.${process.pid}.tmp`;
-    await writeFile(temporary, text);
-    await rename(temporary, target);
-  };
-  await place(`${path}.map`, sourceMap);
-  await place(path, `${code}//# sourceMappingURL=${name}.map\n`);
-  return pathToFileURL(path).href;
+  return loaded as LoadedPayload;
 }
 
 async function findModule(nameOrPath: string): Promise<string> {

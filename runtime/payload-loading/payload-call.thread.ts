@@ -1,16 +1,16 @@
-/** Entry of the thread in which a payload is described, prepares or reports. One call, one answer, then its end. */
+/** Entry of the thread in which a payload is loaded, prepares or reports. One call, one answer, then its end. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { type ErrorCode, serialiseError } from '../../core/errors.ts';
 import type { PayloadDefinition, PayloadLog } from '../../payloads/payload.ts';
-import { describePayload, refuseUncloneable } from './describe-payload.ts';
-import { importPayloadModule } from './import-payload.ts';
+import { refuseUncloneable } from './describe-payload.ts';
+import { importPayload } from './import-payload.ts';
 import type { FromPayloadCall, PayloadCallData, ToPayloadCall } from './payload-call.ts';
 import { describeUserError } from './user-error.ts';
 
 assert(parentPort !== null, 'this file is started as a thread');
 const port = parentPort;
-const { moduleUrl, where, call } = workerData as PayloadCallData;
+const { where, call } = workerData as PayloadCallData;
 const send = (message: FromPayloadCall): void => port.postMessage(message);
 
 const aborting = new AbortController();
@@ -33,9 +33,13 @@ async function callUser<Result>(what: string, code: ErrorCode, run: () => Result
 }
 
 async function answer(): Promise<unknown> {
-  const module = await callUser('it fails while it is loaded', 'PAYLOAD_INVALID', () => importPayloadModule(moduleUrl));
-  if (call.kind === 'describe') return describePayload(module, call.options, where);
-  const definition = module['default'] as PayloadDefinition;
+  if (call.kind === 'load') {
+    const { loadPayloadModule } = await import('./load-module.ts');
+    return loadPayloadModule(call, where);
+  }
+  const definition: PayloadDefinition = await callUser('it fails while it is loaded', 'PAYLOAD_INVALID', () =>
+    importPayload(call.moduleUrl),
+  );
   const signal = aborting.signal;
   if (call.kind === 'prepare') {
     const { options, taskSeed } = call;

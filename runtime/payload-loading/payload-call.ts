@@ -1,5 +1,5 @@
 /**
- * Calls of a payload's own code that are not made in workers: describing the module, `prepare` and `report`. Each runs
+ * Calls of a payload's own code that are not made in workers: loading the module, `prepare` and `report`. Each runs
  * in a short-lived thread, so that it can neither block nor end the main thread, and has a bound.
  */
 import { Worker } from 'node:worker_threads';
@@ -10,10 +10,18 @@ import { builtModuleUrl } from '../../core/own-files.ts';
 import type { ReportContext } from '../../payloads/payload.ts';
 
 export type PayloadCall =
-  | { readonly kind: 'describe'; readonly options: Readonly<Record<string, unknown>> }
-  | { readonly kind: 'prepare'; readonly options: unknown; readonly taskSeed: number }
+  | {
+      readonly kind: 'load';
+      /** absolute, of the module */
+      readonly path: string;
+      /** absolute */
+      readonly bundleFolder: string;
+      readonly options: Readonly<Record<string, unknown>>;
+    }
+  | { readonly kind: 'prepare'; readonly moduleUrl: string; readonly options: unknown; readonly taskSeed: number }
   | {
       readonly kind: 'report';
+      readonly moduleUrl: string;
       readonly options: unknown;
       readonly outputs: ReportContext<unknown>['outputs'];
       readonly folder: string;
@@ -22,7 +30,6 @@ export type PayloadCall =
 
 /** What the thread is started with. */
 export interface PayloadCallData {
-  readonly moduleUrl: string;
   /** how messages name the payload */
   readonly where: string;
   readonly call: PayloadCall;
@@ -49,13 +56,13 @@ export interface PayloadCallBounds {
 }
 
 const ERROR_CODE: Readonly<Record<PayloadCall['kind'], ErrorCode>> = {
-  describe: 'PAYLOAD_INVALID',
+  load: 'PAYLOAD_INVALID',
   prepare: 'PAYLOAD_INIT_FAILED',
   report: 'PAYLOAD_REPORT_FAILED',
 };
 
 const DOING: Readonly<Record<PayloadCall['kind'], string>> = {
-  describe: 'loading it',
+  load: 'loading it',
   prepare: 'its prepare()',
   report: 'its report()',
 };

@@ -16,7 +16,7 @@ export async function preparePayload(
 ): Promise<unknown> {
   if (!payload.hasPrepare) return undefined;
   const { moduleUrl, options, source } = payload;
-  return callPayload({ moduleUrl, where: payloadWhere(source), call: { kind: 'prepare', options, taskSeed } }, bounds);
+  return callPayload({ where: payloadWhere(source), call: { kind: 'prepare', moduleUrl, options, taskSeed } }, bounds);
 }
 
 /**
@@ -32,6 +32,6 @@ export async function reportPayload(
   if (!payload.hasReport) return;
   const { moduleUrl, options, source } = payload;
   const { outputs, folder, eventCount } = run;
-  const call = { kind: 'report', options, outputs, folder, eventCount } as const;
-  await callPayload({ moduleUrl, where: payloadWhere(source), call }, bounds);
+  const call = { kind: 'report', moduleUrl, options, outputs, folder, eventCount } as const;
+  await callPayload({ where: payloadWhere(source), call }, bounds);
 }

@@ -3,11 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isGranuleError } from '../../../core/errors.ts';
 import { parseGuid } from '../../../core/ids.ts';
-import {
-  type CatalogueFile,
-  readPoolFileCatalogue,
-  writePoolFileCatalogue,
-} from '../../../runtime/catalogue/pool-file-catalogue.ts';
+import { writePoolFileCatalogue } from '../../../runtime/catalogue/catalogue-writer.ts';
+import { type CatalogueFile, readPoolFileCatalogue } from '../../../runtime/catalogue/pool-file-catalogue.ts';
 
 const GUID = '5A1C0C2E-90C8-D743-8B5D-0B0C9B2A9C11';
 

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseGuid } from '../../../core/ids.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../../payloads/generator/toy-generator.ts';
-import { writePoolFileCatalogue } from '../../../runtime/catalogue/pool-file-catalogue.ts';
+import { writePoolFileCatalogue } from '../../../runtime/catalogue/catalogue-writer.ts';
 import { makeFolder, removeFolder } from '../../dispatcher/fixture.ts';
 import { FaultServer } from '../remote/fault-server.ts';
 import { type Ended, granule } from './program.ts';
