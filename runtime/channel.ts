@@ -7,14 +7,12 @@
  *
  * Rules that keep a process alive (each was seen to abort one when broken):
  * - a thread that may die has no `receive()` pending while it runs foreign code;
+ * - a thread is not ended while it loads ZeroMQ or is in one of its calls (see `execution-board.ts`);
  * - a socket has one send at a time: {@link SendQueue} serialises them;
  * - a thread that dies by an uncaught exception closes its channels first;
  * - channels between threads that come and go use `ipc`, not `inproc`: over inproc a message *is* the sender's memory,
  *   which its receiver gives back at some later garbage collection, through a sender that may be gone by then.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Dealer, Pair, Router } from 'zeromq';
 import { assert } from '../core/assert.ts';
 import { CHANNEL_HIGH_WATER_MARK } from '../core/limits.ts';
@@ -24,29 +22,6 @@ import { decodeMessage, encodeMessage } from './message-codec.ts';
 export const CHANNEL_VERSION = 2;
 
 const VERSION_FRAME = Uint8Array.of(CHANNEL_VERSION);
-
-/** Addresses for the channels of one node, in a folder that only this user can enter. */
-export class LocalAddresses {
-  readonly #folder: string;
-
-  private constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  /** The folder lies in the system's folder for temporary files: a socket's path may have 107 bytes at most. */
-  static async create(): Promise<LocalAddresses> {
-    return new LocalAddresses(await mkdtemp(join(tmpdir(), 'granule-')));
-  }
-
-  /** @param name short; one channel each */
-  address(name: string): string {
-    return `ipc://${join(this.#folder, name)}`;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.#folder, { recursive: true, force: true });
-  }
-}
 
 export interface Received<In> {
   readonly message: In;

@@ -4,8 +4,6 @@
  * start keeps there anyway (its event index).
  */
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CompletedFile } from '../core/dispatcher-api.ts';
 import type { ErrorCode } from '../core/errors.ts';
@@ -34,6 +32,7 @@ import { NodeEvents } from './run-events.ts';
 import { lastReport, type RunFolders, runFolders } from './run-folders.ts';
 import type { RunSurroundings } from './run-handle.ts';
 import { type KnownTask, shapeTask, type TaskShape } from './task-shape.ts';
+import { TemporaryFolder } from './temporary-folder.ts';
 
 export interface PlannedInput {
   /** path or URL */
@@ -102,27 +101,23 @@ export async function planRun(
   signal: AbortSignal,
 ): Promise<RunPlan> {
   const folders = runFolders(options.outFolder, options.indexFolder);
-  const scratch = await mkdtemp(join(tmpdir(), 'granule-plan-'));
-  try {
-    const index = options.indexFolder !== null || existsSync(folders.index) ? folders.index : join(scratch, 'index');
-    const payload = await loadPayload({
-      nameOrPath: options.payload,
-      options: options.payloadOptions,
-      bundleFolder: join(scratch, 'payloads'),
-      log: silentLogger,
-      signal,
-    });
-    const inputs = await readInputs(options, {
-      folders: { ...folders, index },
-      events: new NodeEvents(silentLogger),
-      surroundings,
-      sources: await readSourceOptions(options, surroundings.environment),
-      signal,
-    });
-    return await layOut({ options, folders: { ...folders, index }, payload, inputs });
-  } finally {
-    await rm(scratch, { recursive: true, force: true });
-  }
+  await using scratch = await TemporaryFolder.create();
+  const index = options.indexFolder !== null || existsSync(folders.index) ? folders.index : join(scratch.path, 'index');
+  const payload = await loadPayload({
+    nameOrPath: options.payload,
+    options: options.payloadOptions,
+    bundleFolder: join(scratch.path, 'payloads'),
+    log: silentLogger,
+    signal,
+  });
+  const inputs = await readInputs(options, {
+    folders: { ...folders, index },
+    events: new NodeEvents(silentLogger),
+    surroundings,
+    sources: await readSourceOptions(options, surroundings.environment),
+    signal,
+  });
+  return await layOut({ options, folders: { ...folders, index }, payload, inputs });
 }
 
 interface PlanFacts {

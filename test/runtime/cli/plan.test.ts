@@ -43,7 +43,7 @@ describe('granule plan', () => {
     expect(planned.stdout).toContain('a new run\nto process: 70 events\n');
     expect(planned.stdout).toContain('limits by default: timeout 1h, failuresMax 3');
     expect(existsSync(join(folder, 'new'))).toBe(false);
-    expect(readdirSync(join(folder, 'tmp')).filter((name) => name.startsWith('granule-plan-'))).toEqual([]);
+    expect(readdirSync(join(folder, 'tmp')).filter((name) => name.startsWith('granule-'))).toEqual([]);
   });
 
   it('lays out chosen events and outputs of many files, and knows the size of those copied from the input', async () => {
