@@ -21,7 +21,15 @@ import type { RunSurroundings } from './run-handle.ts';
 
 export type InputOptions = Pick<
   ResolvedRunOptions,
-  'inputs' | 'outFolder' | 'workerCount' | 'catalogPath' | 'tree' | 'indexFolder' | 'eventsPerOutput' | 'limitEvents'
+  | 'inputs'
+  | 'outFolder'
+  | 'workerCount'
+  | 'catalogPath'
+  | 'tree'
+  | 'branches'
+  | 'indexFolder'
+  | 'eventsPerOutput'
+  | 'limitEvents'
 >;
 
 export interface InputReadingParts {
@@ -84,6 +92,7 @@ export class InputReading {
       threadsMax: Math.min(options.workerCount, INDEXING_THREADS_MAX),
       sources: parts.sources,
       tree: options.tree,
+      branches: options.branches,
     });
   }
 

@@ -25,6 +25,7 @@ import { tryByteSize, tryDurationMs } from '../core/quantities.ts';
 import { FAILURES_MAX, LOSSES_MAX } from '../dispatcher/range-word.ts';
 import { coreCount } from './cpu-quota.ts';
 import { OPTION_KEYS, OPTION_TABLE, type OptionKey } from './option-table.ts';
+import type { SourceRunOptions } from './remote/source-options.ts';
 
 /** The longest execution of one event. */
 export type TimeoutRule =
@@ -192,6 +193,15 @@ const RUN_OPTIONS_SHAPE = {
 /** The schema with its descriptions; for JSON Schema (`z.toJSONSchema(..., { io: 'input' })`) and for tests. */
 export const RUN_OPTIONS_SCHEMA = z.strictObject(describeAll(RUN_OPTIONS_SHAPE));
 
+/** Options of a run that other commands have, too; of those of a run alone nothing is said. */
+const SOURCE_OPTIONS_SCHEMA = z.object({
+  cache: RUN_OPTIONS_SHAPE.cache,
+  cacheSize: RUN_OPTIONS_SHAPE.cacheSize,
+  patience: RUN_OPTIONS_SHAPE.patience,
+  tlsCa: RUN_OPTIONS_SHAPE.tlsCa,
+  allowPlainHttp: RUN_OPTIONS_SHAPE.allowPlainHttp,
+});
+
 function describeAll<Shape extends Record<OptionKey, z.ZodType>>(shape: Shape): Shape {
   return Object.fromEntries(
     OPTION_KEYS.map((key) => [key, shape[key].describe(OPTION_TABLE[key].help)]),
@@ -298,6 +308,21 @@ export function explainOptions(
   return new Map(
     [...layerOf].map(([key, layer]) => [key, { value: layer.values[key], place: layer.placeOf(key) }] as const),
   );
+}
+
+/** Of a command that reads remote data and is no run. @throws CONFIG_INVALID as {@link resolveRunOptions} */
+export function resolveSourceOptions(layers: readonly OptionLayer[], currentFolder: string): SourceRunOptions {
+  const { given, layerOf } = joinLayers(layers, currentFolder);
+  const result = SOURCE_OPTIONS_SCHEMA.safeParse(given);
+  if (!result.success) throw refuse(result.error.issues, layerOf);
+  const { cache, cacheSize, patience, tlsCa, allowPlainHttp } = result.data;
+  return {
+    cacheFolder: cache ?? null,
+    cacheBytesMax: cacheSize,
+    patienceMs: patience,
+    tlsCaPath: tlsCa ?? null,
+    allowPlainHttp,
+  };
 }
 
 /** For editors that complete configuration files. */

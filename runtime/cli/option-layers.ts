@@ -34,9 +34,9 @@ const NOT_IN_ENVIRONMENT: readonly OptionKey[] = ['options'];
 /** Variables with our prefix that are not options of a run. */
 const OTHER_VARIABLES = new Set(['GRANULE_DEBUG', 'GRANULE_TEST_DATA']);
 
-/** Adds the flags of the option table and `--config`. */
-export function defineRunFlags(command: Command): void {
-  for (const key of OPTION_KEYS) {
+/** Adds the flags of the option table and `--config`. @param keys those that the command has */
+export function defineRunFlags(command: Command, keys: readonly OptionKey[] = OPTION_KEYS): void {
+  for (const key of keys) {
     const { flag, help, group, ...rest }: OptionText = OPTION_TABLE[key];
     const value = rest.value === undefined ? '' : ` <${rest.value}${key === 'input' ? '...' : ''}>`;
     const shown = rest.default === undefined ? help : `${help} (default: ${rest.default})`;

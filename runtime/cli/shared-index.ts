@@ -3,13 +3,15 @@ import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
-import { CACHE_BYTES_DEFAULT, INDEXING_THREADS_MAX, REMOTE_PATIENCE_MS } from '../../core/limits.ts';
+import { INDEXING_THREADS_MAX } from '../../core/limits.ts';
 import { type IndexAnswer, IndexingPool } from '../indexing/indexing-pool.ts';
 import { expandInputs } from '../inputs.ts';
+import { resolveSourceOptions } from '../options.ts';
 import { isRemotePlace } from '../remote/place.ts';
 import { readSourceOptions } from '../remote/source-options.ts';
 import type { ParsedArguments } from './cli-command.ts';
 import { describeError } from './error-report.ts';
+import { defineRunFlags, readOptionLayers } from './option-layers.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export function defineIndexFlag(command: Command): void {
@@ -17,6 +19,11 @@ export function defineIndexFlag(command: Command): void {
     '--index <DIR>',
     'folder of the event index (default: $GRANULE_INDEX, else in the user’s cache folder)',
   );
+}
+
+/** How remote files are read: the flags, variables and configuration file that a run has. */
+export function defineSourceFlags(command: Command): void {
+  defineRunFlags(command, ['cache', 'cacheSize', 'patience', 'tlsCa', 'allowPlainHttp']);
 }
 
 /** Absolute. By default where the XDG base directory specification puts what can be made again. */
@@ -40,22 +47,15 @@ export interface IndexedPlace {
  */
 export async function indexPlaces(
   inputs: readonly string[],
-  indexPath: string,
+  parsed: ParsedArguments,
   surroundings: Surroundings,
   signal: AbortSignal,
 ): Promise<{ readonly indexed: readonly IndexedPlace[]; readonly refusedCount: number }> {
   const { stdin, currentFolder, environment } = surroundings;
+  const indexPath = indexFolder(parsed, surroundings);
+  const layers = await readOptionLayers(parsed.flags, [], surroundings);
   const { places, refused } = await expandInputs(inputs, { stdin, outFolder: indexPath });
-  const sources = await readSourceOptions(
-    {
-      cacheFolder: null,
-      cacheBytesMax: CACHE_BYTES_DEFAULT,
-      patienceMs: REMOTE_PATIENCE_MS,
-      tlsCaPath: null,
-      allowPlainHttp: false,
-    },
-    environment,
-  );
+  const sources = await readSourceOptions(resolveSourceOptions(layers, currentFolder), environment);
   await using pool = new IndexingPool({
     indexPath,
     threadsMax: Math.min(cpus().length, INDEXING_THREADS_MAX),

@@ -27,6 +27,13 @@ export interface RemoteFile {
 export type IndexingTask =
   | { readonly kind: 'index'; readonly path: string; readonly acceptChange: boolean }
   | { readonly kind: 'index-remote'; readonly file: RemoteFile; readonly acceptChange: boolean }
+  /** whether a ROOT file, its tree chosen, has these branches: see `root/branch-choice.ts` */
+  | {
+      readonly kind: 'check-branches';
+      readonly record: FileRecord;
+      readonly places: readonly string[];
+      readonly branches: readonly string[];
+    }
   /** `guid`: the file it should be */
   | { readonly kind: 'verify'; readonly path: string; readonly guid: Guid };
 
@@ -71,5 +78,6 @@ export type IndexingReply =
   /** the thread cannot begin */
   | { readonly kind: 'broken'; readonly error: SerialisedError }
   | { readonly kind: 'indexed'; readonly id: number; readonly answer: IndexAnswer }
+  | { readonly kind: 'branches-checked'; readonly id: number }
   | { readonly kind: 'verified'; readonly id: number; readonly answer: VerifyAnswer }
   | { readonly kind: 'failed'; readonly id: number; readonly error: SerialisedError };

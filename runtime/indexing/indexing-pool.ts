@@ -13,6 +13,7 @@ import { deserialiseError, GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
 import { REMOTE_FILES_ASKED_MAX } from '../../core/limits.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
+import { isRemotePlace } from '../remote/place.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
 import { chooseTree } from '../root/tree-choice.ts';
 import type {
@@ -40,9 +41,11 @@ export interface IndexingPoolOptions {
    * whoever uses the records
    */
   readonly tree?: string | null;
+  /** of ROOT files, with `tree`: names and patterns of the branches that will be read; empty for all */
+  readonly branches?: readonly string[];
 }
 
-type Answered = Extract<IndexingReply, { kind: 'indexed' | 'verified' }>;
+type Answered = Extract<IndexingReply, { kind: 'indexed' | 'branches-checked' | 'verified' }>;
 
 /** Where a file is read from, which decides who reads it. */
 type Kind = 'local' | 'remote';
@@ -98,16 +101,16 @@ export class IndexingPool {
    * resolves, the index is on disk.
    *
    * @param options.acceptChange a path whose content changed stands for the new content from now on
-   * @throws what `indexFile` throws, INPUT_TREE_UNKNOWN, STORE_FAILED, and the signal's reason
+   * @throws what `indexFile` throws, INPUT_TREE_UNKNOWN (also for branches), STORE_FAILED, and the signal's reason
    */
   async index(
     path: string,
     options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
   ): Promise<IndexAnswer> {
     const unchanged = this.#unchanged.get(path);
-    if (unchanged !== undefined) return this.#withTree(unchanged);
+    if (unchanged !== undefined) return this.#withTree(unchanged, [path], options.signal);
     const reply = await this.#ask({ kind: 'index', path, acceptChange: options.acceptChange ?? false }, options.signal);
-    return this.#withTree(answerOf(reply));
+    return this.#withTree(answerOf(reply), [path], options.signal);
   }
 
   /**
@@ -121,7 +124,7 @@ export class IndexingPool {
   ): Promise<IndexAnswer> {
     const acceptChange = options.acceptChange ?? false;
     const reply = await this.#ask({ kind: 'index-remote', file, acceptChange }, options.signal);
-    return this.#withTree(answerOf(reply));
+    return this.#withTree(answerOf(reply), file.places, options.signal);
   }
 
   /** Reads a file again and compares it with what the index keeps for `guid`. */
@@ -144,18 +147,27 @@ export class IndexingPool {
     return this.close();
   }
 
-  #withTree(answer: IndexAnswer): IndexAnswer {
-    const { tree } = this.#options;
-    return tree === undefined ? answer : { ...answer, record: chooseTree(answer.record, tree) };
+  async #withTree(
+    answer: IndexAnswer,
+    places: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<IndexAnswer> {
+    const { tree, branches = [] } = this.#options;
+    if (tree === undefined) return answer;
+    const record = chooseTree(answer.record, tree);
+    if (record.trees !== undefined && branches.length > 0) {
+      await this.#ask({ kind: 'check-branches', record, places, branches }, signal);
+    }
+    return { ...answer, record };
   }
 
   #ask(task: IndexingTask, signal: AbortSignal | undefined): Promise<Answered> {
-    assert(this.#closing === undefined, 'nothing is asked of a pool that closes');
     signal?.throwIfAborted();
+    assert(this.#closing === undefined, 'nothing is asked of a pool that closes');
     const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     this.#lastID += 1;
     const id = this.#lastID;
-    const queue = this.#queues[task.kind === 'index-remote' ? 'remote' : 'local'];
+    const queue = this.#queues[isAboutServer(task) ? 'remote' : 'local'];
     return new Promise<Answered>((resolve, reject) => {
       const abort = () => {
         Atomics.store(cancelled, 0, 1);
@@ -244,4 +256,9 @@ export class IndexingPool {
 function answerOf(reply: Answered): IndexAnswer {
   assert(reply.kind === 'indexed', 'a request to index is answered as such');
   return reply.answer;
+}
+
+function isAboutServer(task: IndexingTask): boolean {
+  if (task.kind === 'check-branches') return task.places.some(isRemotePlace);
+  return task.kind === 'index-remote';
 }

@@ -54,6 +54,13 @@ async function answer(index: EventIndex, request: IndexingRequest, signal: Abort
         answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal, listTrees, readSlots }),
       };
     }
+    case 'check-branches': {
+      const { record, places, branches } = task;
+      const tree = record.trees?.chosen;
+      assert(typeof tree === 'string', 'a tree is chosen before its branches are');
+      await rootThread.openTree({ record, places }, { tree, branches });
+      return { kind: 'branches-checked', id };
+    }
     case 'verify':
       return {
         kind: 'verified',

@@ -10,7 +10,7 @@ import type { EventIndex } from '../../indexing/event-index.ts';
 import { entryToken, eventToken } from '../../indexing/event-token.ts';
 import { chooseTree } from '../../root/tree-choice.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
-import { defineIndexFlag, indexFolder, indexPlaces } from '../shared-index.ts';
+import { defineIndexFlag, defineSourceFlags, indexFolder, indexPlaces } from '../shared-index.ts';
 import { listenForStopSignals } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { formatTable } from '../table.ts';
@@ -30,6 +30,7 @@ function define(command: Command): void {
     .option('--run <N>', 'query: run number, in all files (0 for files that state none)')
     .option('--json', 'print one JSON object a line');
   defineIndexFlag(command);
+  defineSourceFlags(command);
   command.addHelpText(
     'after',
     [
@@ -67,8 +68,7 @@ async function add(places: readonly string[], parsed: ParsedArguments, surroundi
   if (places.length === 0) throw new GranuleError('USAGE', 'no file is named');
   const signals = listenForStopSignals();
   try {
-    const indexPath = indexFolder(parsed, surroundings);
-    const { indexed, refusedCount } = await indexPlaces(places, indexPath, surroundings, signals.drain);
+    const { indexed, refusedCount } = await indexPlaces(places, parsed, surroundings, signals.drain);
     const rows = indexed.map(({ place, answer: { record, outcome } }) => ({
       guid: record.guid,
       lfn: record.lfn,

@@ -52,7 +52,7 @@ async function serve(parsed: ParsedArguments, surroundings: Surroundings, signal
   const host = String(flags['host']);
   const token = await tokenOf(flags['tokenFile'], surroundings.currentFolder);
   const indexPath = indexFolder(parsed, surroundings);
-  const { indexed } = await indexPlaces(operands, indexPath, surroundings, signals.drain);
+  const { indexed } = await indexPlaces(operands, parsed, surroundings, signals.drain);
   const paths = new Map(indexed.map(({ place, answer }): [Guid, string] => [answer.record.guid, place]));
 
   const { EventIndex } = await import('../../indexing/event-index.ts');

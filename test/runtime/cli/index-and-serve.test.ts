@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { TECHNOLOGY_ROOT_TREE, tryToken } from '../../../core/token.ts';
 import { makeFolder, removeFolder } from '../../dispatcher/fixture.ts';
 import { ROOT_DATA_FILES } from '../../event-data.ts';
+import { FaultServer } from '../remote/fault-server.ts';
 import { canReadRoot, rootNote } from '../root/jsroot-here.ts';
 import { type Ended, granule } from './program.ts';
 
@@ -51,6 +52,39 @@ describe('granule index', () => {
     appendFileSync(join(folder, 'b.ndjson'), '{"event":50}\n');
     const verified = await call(['index', 'verify', '--json']);
     expect([verified.code, jsonLines(verified).map(({ outcome }) => outcome)]).toEqual([4, ['same', 'other-content']]);
+  });
+
+  it('reads remote files as a run does, with its cache, patience and authorities', async () => {
+    const server = await FaultServer.start({ '/far.ndjson': Buffer.from(EVENTS.join('')) });
+    try {
+      const url = server.url('/far.ndjson').href;
+      const index = ['--index', 'far-index'];
+      const added = await call(['index', 'add', url, ...index, '--cache', 'cache', '--json']);
+      expect(jsonLines(added)).toMatchObject([{ lfn: 'far.ndjson', events: 50, outcome: 'read', place: url }]);
+      const askedFor = server.sentBytes;
+      const ran = await call([
+        'run',
+        url,
+        ...index,
+        '--cache',
+        'cache',
+        '--payload',
+        'digest',
+        '--out',
+        'far',
+        '--json',
+      ]);
+      expect(JSON.parse(ran.stdout)).toMatchObject({ ending: 'complete', events: { total: 50 } });
+      // The bytes came with the index: single ones, to see whether the file is still the same, are all that is asked for.
+      expect(server.sentBytes - askedFor).toBeLessThan(50);
+      const refused = await call(['index', 'add', url, ...index, '--tls-ca', 'none.pem']);
+      expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('none.pem cannot be read')]);
+      server.faults = () => [{ kind: 'status', status: 503 }];
+      const gone = await call(['index', 'add', server.url('/other').href, ...index, '--patience', '1s']);
+      expect([gone.code, gone.stderr]).toEqual([75, expect.stringContaining('answers 503')]);
+    } finally {
+      await server.kill();
+    }
   });
 
   it('lists what it has, and gives runs what they need not read again', async () => {

@@ -60,12 +60,12 @@ function asArray(value: unknown): unknown {
   return ArrayBuffer.isView(value) ? [...(value as Float32Array)] : value;
 }
 
-async function indexed(place: string, tree?: string): Promise<FileRecord> {
+async function indexed(place: string, tree?: string | null, branches: readonly string[] = []): Promise<FileRecord> {
   await using pool = new IndexingPool({
     indexPath: join(folder, 'index'),
     threadsMax: 1,
     sources,
-    ...(tree === undefined ? {} : { tree }),
+    ...(tree === undefined ? {} : { tree, branches }),
   });
   const answer = place.startsWith('http') ? await pool.indexRemote({ places: [place] }) : await pool.index(place);
   return answer.record;
@@ -122,6 +122,17 @@ describe.skipIf(!canReadRoot)(`ROOT files${rootNote}`, () => {
     });
     const entries = [0, 1, Math.floor(events / 2), events - 1];
     expect(await readEvents(record, path, entries)).toEqual(await readDirectly(path, tree, entries));
+  });
+
+  it('are refused before anything is read of them when they lack a branch that is asked for', async () => {
+    const [file] = ROOT_DATA_FILES;
+    const path = file?.path ?? '';
+    expect((await indexed(path, null, ['NMuon', 'Muon_P*', '!Muon_Px'])).eventCount).toBe(file?.events);
+    await expect(indexed(path, null, ['NMuon', 'Muon_Pxx'])).rejects.toMatchObject({
+      code: 'INPUT_TREE_UNKNOWN',
+      message: `${basename(path)}, tree ${file?.tree}: there is no branch Muon_Pxx`,
+      remedy: expect.stringContaining('Muon_Px'),
+    });
   });
 
   it('are read over HTTP as they are from disk', async () => {
