@@ -206,13 +206,13 @@ export const MERGE_STRETCH_RANGES_MIN = 512;
 /** Unmerged bytes that are worth a stretch, however few ranges they are. */
 export const MERGE_STRETCH_BYTES_MIN = 16 * MiB;
 /** Unmerged bytes of one stretch, so that large outputs are committed, and their files removed, in time. */
-export const MERGE_STRETCH_BYTES_MAX = 256 * MiB;
+export const MERGE_STRETCH_BYTES_MAX = 64 * MiB;
 /** Outputs that are merged at once: while one waits for its flush and commit, another is appended to. */
 export const MERGE_OUTPUTS_AT_ONCE = 2;
-/** What the merger reads before it writes; an output larger than this has a buffer of its own. Fits a core's cache. */
+/** Outputs of one range that the merger reads into its standing buffer; larger ones have a buffer of their own. */
 export const MERGE_BUFFER_BYTES = 1 * MiB;
-/** Pieces of one `writev`: Linux's IOV_MAX. */
-export const MERGE_WRITE_PIECES_MAX = 1024;
+/** Small outputs are gathered to writes of this size. With what is being read it fits a core's cache. */
+export const MERGE_WRITE_BYTES = 256 * KiB;
 /** Unmerged files shared by several ranges whose headers the merger remembers: a few for each worker. */
 export const MERGE_SHARED_FILES_MAX = 2 * WORKERS_MAX;
 /** Events that failed for good which the manifest lists; the event table has them all. */

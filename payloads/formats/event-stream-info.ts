@@ -37,9 +37,14 @@ function isSameList<T>(first: readonly T[], second: readonly T[]): boolean {
   return first.length === second.length && first.every((value, index) => value === second[index]);
 }
 
+function isWithin(interval: Interval, known: Interval): boolean {
+  if (interval.key !== known.key || interval.value !== known.value) return false;
+  return known.firstRun <= interval.firstRun && interval.lastRun <= known.lastRun;
+}
+
 /** Intervals of one key and value are joined where they overlap or follow each other without a gap. */
 function uniteIntervals(first: readonly Interval[], second: readonly Interval[]): readonly Interval[] {
-  if (first.length + second.length === 0) return first;
+  if (second.every((interval) => first.some((known) => isWithin(interval, known)))) return first;
   const byValue = [...first, ...second].sort(
     (a, b) => compareTexts(a.key, b.key) || compareTexts(a.value, b.value) || a.firstRun - b.firstRun,
   );

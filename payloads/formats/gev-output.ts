@@ -89,12 +89,13 @@ class LastDecoded<T> {
     this.#decode = decode;
   }
 
-  /** Undefined for bytes that do not decode; they are not remembered. */
-  of(bytes: Buffer): T | undefined {
-    if (this.#value !== undefined && this.#bytes.equals(bytes)) return this.#value;
-    const value = this.#decode(bytes);
+  /** Of the bytes in [start, end); undefined when they do not decode, which is not remembered. */
+  of(buffer: Buffer, start: number, end: number): T | undefined {
+    const remembered = this.#value !== undefined && this.#bytes.length === end - start;
+    if (remembered && this.#bytes.compare(buffer, start, end) === 0) return this.#value;
+    const value = this.#decode(buffer.subarray(start, end));
     if (value === undefined) return undefined;
-    this.#bytes = Buffer.from(bytes);
+    this.#bytes = Buffer.from(buffer.subarray(start, end));
     this.#value = value;
     return value;
   }
@@ -109,11 +110,10 @@ function splitGev(file: Uint8Array): SplitOutput {
   const trailerStart = buffer.length - TRAILER_BYTES;
   const footerBytes = trailerStart >= headerBytes ? buffer.readUInt32LE(trailerStart) : 0;
   const bodyEnd = buffer.length - footerBytes;
-  const footer = bodyEnd >= headerBytes ? lastFooter.of(buffer.subarray(bodyEnd)) : undefined;
+  const footer = bodyEnd >= headerBytes ? lastFooter.of(buffer, bodyEnd, buffer.length) : undefined;
   if (footer === undefined) throw damaged('a gev file has no intact footer');
   const body = buffer.subarray(headerBytes, bodyEnd);
-  let recordCount = 0;
-  for (const part of partsOf(body)) if (part.isRecord) recordCount += 1;
+  const recordCount = countRecords(body);
   if (footer.recordCount !== NOT_COUNTED && footer.recordCount !== recordCount) {
     throw damaged(`the footer of a gev file counts ${footer.recordCount} records, there are ${recordCount}`);
   }
@@ -135,47 +135,58 @@ function readFooter(bytes: Buffer): GevFooter | undefined {
 function headerLength(file: Buffer): number {
   if (file.length >= HEADER_PREFIX_BYTES + CRC_BYTES) {
     const length = HEADER_PREFIX_BYTES + file.readUInt16LE(10) + CRC_BYTES;
-    if (length <= file.length && lastHeader.of(file.subarray(0, length)) !== undefined) return length;
+    if (length <= file.length && lastHeader.of(file, 0, length) !== undefined) return length;
   }
   throw damaged('a gev file has no intact header');
 }
 
-interface Part {
-  readonly bytes: Buffer;
-  /** false for an index of a merged file */
-  readonly isRecord: boolean;
+/** Records and the indexes of a merged file follow each other in a body. */
+function isIndexAt(body: Buffer, at: number): boolean {
+  return body.readUInt32LE(at) === INDEX_MARK;
 }
 
-/** Records and indexes of a body, in order, by their lengths. Throws `OUTPUT_DAMAGED` when they do not add up. */
-function* partsOf(body: Uint8Array): IterableIterator<Part> {
-  const buffer = asBuffer(body);
-  let at = 0;
-  while (at < buffer.length) {
-    if (at + BLOCK_PREFIX_BYTES > buffer.length) throw damaged('the records of a gev file are cut');
-    const lengthOrMark = buffer.readUInt32LE(at);
-    const isRecord = lengthOrMark !== INDEX_MARK;
-    const lengthBytes = isRecord
-      ? RECORD_PREFIX_BYTES + lengthOrMark + CRC_BYTES
-      : BLOCK_PREFIX_BYTES + buffer.readUInt32LE(at + 4) + CRC_BYTES;
-    const end = at + lengthBytes;
-    if (lengthOrMark === FOOTER_MARK || end > buffer.length) throw damaged('the records of a gev file are cut');
-    yield { bytes: buffer.subarray(at, end), isRecord };
+/** Where the record or index ends that begins at `at`. Throws `OUTPUT_DAMAGED` when that is beyond the body. */
+function endOfPart(body: Buffer, at: number): number {
+  if (at + BLOCK_PREFIX_BYTES > body.length) throw damaged('the records of a gev file are cut');
+  const lengthOrMark = body.readUInt32LE(at);
+  const lengthBytes =
+    lengthOrMark === INDEX_MARK
+      ? BLOCK_PREFIX_BYTES + body.readUInt32LE(at + 4) + CRC_BYTES
+      : RECORD_PREFIX_BYTES + lengthOrMark + CRC_BYTES;
+  const end = at + lengthBytes;
+  if (lengthOrMark === FOOTER_MARK || end > body.length) throw damaged('the records of a gev file are cut');
+  return end;
+}
+
+function countRecords(body: Buffer): number {
+  let count = 0;
+  for (let at = 0; at < body.length; ) {
+    const end = endOfPart(body, at);
+    if (!isIndexAt(body, at)) count += 1;
     at = end;
   }
+  return count;
 }
 
 /** Unpacks every record, which checks its crc, and packs it again. */
 function rewriteGev(body: Uint8Array): Uint8Array {
+  const buffer = asBuffer(body);
   const records: Uint8Array[] = [];
-  for (const { bytes, isRecord } of partsOf(body)) {
-    if (!isRecord) continue;
-    try {
-      records.push(encodeRecord(packValue(decodeRecordBody(bytes)), readRecordPrefix(bytes)));
-    } catch (cause) {
-      throw damaged(`record ${records.length + 1} of a gev file is damaged`, cause);
-    }
+  for (let at = 0; at < buffer.length; ) {
+    const end = endOfPart(buffer, at);
+    if (!isIndexAt(buffer, at)) records.push(rewriteRecord(buffer.subarray(at, end), records.length + 1));
+    at = end;
   }
-  return Buffer.concat(records);
+  const [only] = records;
+  return only !== undefined && records.length === 1 ? only : Buffer.concat(records);
+}
+
+function rewriteRecord(bytes: Buffer, recordNumber: number): Uint8Array {
+  try {
+    return encodeRecord(packValue(decodeRecordBody(bytes)), readRecordPrefix(bytes));
+  } catch (cause) {
+    throw damaged(`record ${recordNumber} of a gev file is damaged`, cause);
+  }
 }
 
 /** What {@link GevJoiner.state} packs, in this order. */
@@ -215,20 +226,34 @@ class GevJoiner implements OutputJoiner {
     let offset = offsetBytes;
     if (part.header.length > 0) offset += this.#header(part.header, pieces);
     if (part.info !== undefined) this.#info = uniteInfo(this.#info, part.info);
-    for (const { bytes, isRecord } of partsOf(part.body)) {
-      if (!isRecord) continue;
-      pieces.push(bytes);
-      offset += bytes.length;
-      this.#recordCount += 1;
-      this.#lengths.push(bytes.length);
-      if (this.#lengths.length === RECORDS_PER_INDEX) {
-        const index = encodeIndex(this.#lastIndexOffset, this.#lengths);
-        pieces.push(index);
-        this.#lastIndexOffset = offset;
-        this.#lengths = [];
-        offset += index.length;
+    const body = asBuffer(part.body);
+    let runStart = 0;
+    // Records that follow each other are one piece; indexes are left out and made anew.
+    const endRun = (end: number): void => {
+      if (end > runStart) pieces.push(runStart === 0 && end === body.length ? body : body.subarray(runStart, end));
+    };
+    for (let at = 0; at < body.length; ) {
+      const end = endOfPart(body, at);
+      if (isIndexAt(body, at)) {
+        endRun(at);
+        runStart = end;
+      } else {
+        offset += end - at;
+        this.#recordCount += 1;
+        this.#lengths.push(end - at);
+        if (this.#lengths.length === RECORDS_PER_INDEX) {
+          endRun(end);
+          runStart = end;
+          const index = encodeIndex(this.#lastIndexOffset, this.#lengths);
+          pieces.push(index);
+          this.#lastIndexOffset = offset;
+          this.#lengths = [];
+          offset += index.length;
+        }
       }
+      at = end;
     }
+    endRun(body.length);
     return pieces;
   }
 
@@ -257,7 +282,7 @@ class GevJoiner implements OutputJoiner {
 
   /** Returns the bytes it adds to `pieces`. */
   #header(header: Uint8Array, pieces: Uint8Array[]): number {
-    const description = lastHeader.of(asBuffer(header));
+    const description = lastHeader.of(asBuffer(header), 0, header.length);
     if (description === undefined) throw damaged('a gev file has no intact header');
     if (!this.#isBegun) {
       this.#isBegun = true;

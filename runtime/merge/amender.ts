@@ -105,7 +105,6 @@ export class Amender {
     for (const { offsetBytes, part } of readMergedRuns(old.path, writer.format, cuts)) {
       fillThrough(offsetBytes);
       writer.append(part, 0);
-      writer.write();
     }
     fillThrough(Number.POSITIVE_INFINITY);
     writer.countRecords(old.recordCount);
@@ -113,14 +112,13 @@ export class Amender {
   }
 
   #insert(item: FinishedItem, writer: MergeStreamWriter): void {
-    this.#reader.clear(item);
+    this.#reader.begin(item);
     for (const record of item.outputs) {
       if (record.stream !== writer.stream) continue;
       const read = this.#reader.read(item, record, writer.format);
       assert(read.kind === 'intact', 'outputs do not change between their check and their use');
       writer.append(read.part, record.recordCount);
     }
-    writer.write();
   }
 
   /** The file that the journal names is the published one or, killed before the commit, the one kept. */

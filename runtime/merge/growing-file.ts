@@ -13,10 +13,10 @@ import {
   openSync,
   renameSync,
   statSync,
-  writevSync,
+  writeSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
-import { MERGE_WRITE_PIECES_MAX } from '../../core/limits.ts';
+import { MERGE_WRITE_BYTES } from '../../core/limits.ts';
 import { syncFolder } from '../durable-file.ts';
 
 /** The journal's view of a growing file. */
@@ -37,7 +37,8 @@ export class GrowingFile {
   readonly #fd: number;
   #sizeBytes: number;
   #newName: boolean;
-  readonly #pieces: Uint8Array[] = [];
+  readonly #buffer = Buffer.allocUnsafeSlow(MERGE_WRITE_BYTES);
+  #bufferedBytes = 0;
 
   private constructor(path: string, fd: number, sizeBytes: number, inode: number, newName: boolean) {
     this.path = path;
@@ -71,33 +72,26 @@ export class GrowingFile {
     return { kind: 'open', file: new GrowingFile(path, fd, committed.bytes, ino, takenBack) };
   }
 
-  /** Length with what is queued. */
+  /** Length with what is not written yet. */
   get sizeBytes(): number {
     return this.#sizeBytes;
   }
 
-  /** Queues bytes; they must stay as they are until {@link write}. Neighbours in memory become one piece. */
-  queue(bytes: Uint8Array): void {
-    if (bytes.length === 0) return;
-    this.#sizeBytes += bytes.length;
-    const last = this.#pieces.at(-1);
-    if (last !== undefined && last.buffer === bytes.buffer && last.byteOffset + last.length === bytes.byteOffset) {
-      const joined = new Uint8Array(bytes.buffer, last.byteOffset, last.length + bytes.length);
-      this.#pieces[this.#pieces.length - 1] = joined;
-    } else {
-      this.#pieces.push(bytes);
+  /** The bytes may change afterwards: small ones are copied and written together, large ones are written at once. */
+  append(bytes: Uint8Array): void {
+    if (this.#bufferedBytes + bytes.length > this.#buffer.length) this.write();
+    if (bytes.length > this.#buffer.length) this.#writeAt(bytes, bytes.length, this.#sizeBytes);
+    else {
+      this.#buffer.set(bytes, this.#bufferedBytes);
+      this.#bufferedBytes += bytes.length;
     }
+    this.#sizeBytes += bytes.length;
   }
 
-  /** Writes what is queued. */
+  /** Writes what was appended. */
   write(): void {
-    let position = this.#sizeBytes;
-    for (const piece of this.#pieces) position -= piece.length;
-    for (let first = 0; first < this.#pieces.length; first += MERGE_WRITE_PIECES_MAX) {
-      const group = this.#pieces.slice(first, first + MERGE_WRITE_PIECES_MAX);
-      position = writeGroup(this.#fd, group, position);
-    }
-    this.#pieces.length = 0;
+    this.#writeAt(this.#buffer, this.#bufferedBytes, this.#sizeBytes - this.#bufferedBytes);
+    this.#bufferedBytes = 0;
   }
 
   /** Makes everything written so far durable, the file's name too. */
@@ -109,6 +103,11 @@ export class GrowingFile {
 
   close(): void {
     closeSync(this.#fd);
+  }
+
+  /** One call of `write` may take fewer bytes. */
+  #writeAt(bytes: Uint8Array, count: number, position: number): void {
+    for (let done = 0; done < count; ) done += writeSync(this.#fd, bytes, done, count - done, position + done);
   }
 }
 
@@ -122,23 +121,4 @@ function takeBack(path: string, finalPath: string, inode: number): boolean {
   renameSync(finalPath, path);
   syncFolder(dirname(finalPath));
   return true;
-}
-
-/** One `writev`, or more where the system takes fewer bytes; returns the position after the group. */
-function writeGroup(fd: number, group: readonly Uint8Array[], position: number): number {
-  let rest = group;
-  let at = position;
-  while (rest.length > 0) {
-    let written = writevSync(fd, rest, at);
-    at += written;
-    let whole = 0;
-    for (const piece of rest) {
-      if (written < piece.length) break;
-      written -= piece.length;
-      whole += 1;
-    }
-    const cut = rest[whole];
-    rest = cut === undefined ? [] : [cut.subarray(written), ...rest.slice(whole + 1)];
-  }
-  return at;
 }

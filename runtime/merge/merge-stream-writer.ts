@@ -88,9 +88,8 @@ export class MergeStreamWriter {
     return { kind: 'open', writer: new MergeStreamWriter(target, format, opened.file, progress) };
   }
 
-  /** The part's bytes must stay as they are until {@link write}. */
   append(part: SplitOutput, recordCount: number): void {
-    for (const piece of this.#joiner.append(part, this.#file.sizeBytes)) this.#file.queue(piece);
+    for (const piece of this.#joiner.append(part, this.#file.sizeBytes)) this.#file.append(piece);
     this.#recordCount += recordCount;
   }
 
@@ -122,9 +121,9 @@ export class MergeStreamWriter {
     };
   }
 
-  /** Queues what ends the file: nothing can be appended after it. */
+  /** Appends what ends the file: nothing can follow it. */
   complete(): CompleteFile {
-    this.#file.queue(this.#joiner.finish(this.#file.sizeBytes));
+    this.#file.append(this.#joiner.finish(this.#file.sizeBytes));
     return {
       stream: this.stream,
       path: this.#file.path,

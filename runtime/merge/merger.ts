@@ -62,7 +62,7 @@ export class Merger {
     } catch (cause) {
       throw outputFailure(this.#options.folders.growing, cause);
     } finally {
-      this.#reader.clear(undefined);
+      this.#reader.rest();
     }
   }
 
@@ -96,7 +96,6 @@ export class Merger {
       } else {
         const damage = this.#appendItem(item, writers);
         if (damage !== undefined) {
-          for (const writer of writers) writer.write();
           const rest = request.items.slice(next + 1);
           damaged.push(damage, ...this.#reader.findDamaged(rest, (stream) => writerOf(writers, stream).format));
           break;
@@ -125,10 +124,7 @@ export class Merger {
 
   /** All outputs of the item or, when one of them is damaged, none. */
   #appendItem(item: FinishedItem, writers: readonly MergeStreamWriter[]): DamagedRange | undefined {
-    if (!this.#reader.fits(item)) {
-      for (const writer of writers) writer.write();
-      this.#reader.clear(item);
-    }
+    this.#reader.begin(item);
     const parts = this.#check(item, writers);
     if ('message' in parts) return parts;
     for (const { writer, part, recordCount } of parts) writer.append(part, recordCount);

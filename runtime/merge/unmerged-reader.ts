@@ -12,7 +12,7 @@ import type { DamagedRange, MergeMode } from './merge-messages.ts';
 
 export type FinishedItem = Extract<MergeItem, { kind: 'finished' }>;
 
-/** A checked output. The part's bytes are valid until the reader's buffer is cleared. */
+/** A checked output. The part's bytes are valid until the reader begins another item. */
 export type ReadOutput =
   | { readonly kind: 'intact'; readonly part: SplitOutput }
   | { readonly kind: 'damaged'; readonly message: string };
@@ -43,19 +43,21 @@ export class UnmergedReader {
     this.#mode = mode;
   }
 
-  /** True when all outputs of the item fit beside what was read since the last {@link clear}. */
-  fits(item: FinishedItem): boolean {
-    return this.#used + bytesToRead(item) <= this.#buffer.length;
-  }
-
-  /** Everything read so far may be overwritten; makes room for the item. */
-  clear(item: FinishedItem | undefined): void {
+  /** Makes room for all outputs of an item; what was read before may be overwritten. */
+  begin(item: FinishedItem): void {
     this.#used = 0;
-    const needed = item === undefined ? 0 : bytesToRead(item);
-    this.#buffer = needed <= this.#standard.length ? this.#standard : Buffer.allocUnsafeSlow(needed);
+    let needed = 0;
+    for (const record of item.outputs) needed += record.lengthBytes + 1;
+    if (needed <= this.#buffer.length) return;
+    this.#buffer = Buffer.allocUnsafeSlow(needed);
   }
 
-  /** Reads one output of an item for which there is room. Throws only what is not the file's fault. */
+  /** Nothing will be read for a while: a buffer of unusual size is not kept. */
+  rest(): void {
+    this.#buffer = this.#standard;
+  }
+
+  /** Reads one output of the item that was begun. Throws only what is not the file's fault. */
   read(item: FinishedItem, record: OutputRecord, format: OutputFormat): ReadOutput {
     try {
       const read =
@@ -81,7 +83,7 @@ export class UnmergedReader {
     const damaged: DamagedRange[] = [];
     for (const item of items) {
       if (item.kind === 'missing') continue;
-      this.clear(item);
+      this.begin(item);
       for (const record of item.outputs) {
         const read = this.read(item, record, formatOf(record.stream));
         if (read.kind === 'intact') continue;
@@ -114,8 +116,12 @@ export class UnmergedReader {
     const fd = openSync(`${this.#folder}/${record.file}`, 'r');
     let found: number;
     try {
-      // One byte more than recorded, so that a longer file is noticed without another call.
-      found = readFully(fd, this.#buffer, this.#used, record.lengthBytes + 1, null);
+      // One byte more than recorded: a longer file is noticed, and so is the end, without another call.
+      found = readSync(fd, this.#buffer, this.#used, record.lengthBytes + 1, null);
+      // Interrupted, or cut.
+      if (found < record.lengthBytes) {
+        found += readFully(fd, this.#buffer, this.#used + found, record.lengthBytes + 1 - found, null);
+      }
     } finally {
       closeSync(fd);
     }
@@ -180,12 +186,6 @@ export class UnmergedReader {
     this.#shared.set(record.file, shared);
     return shared;
   }
-}
-
-function bytesToRead(item: FinishedItem): number {
-  let bytes = 0;
-  for (const record of item.outputs) bytes += record.lengthBytes + 1;
-  return bytes;
 }
 
 /** Up to `length` bytes; fewer only at the end of the file. */
