@@ -39,9 +39,11 @@ export interface SequencerOptions {
 
 /** A range whose outputs are all at the aggregation point. */
 export interface CompleteRange {
-  readonly rangeIndex: number;
-  readonly attemptNr: number;
+  readonly token: RangeToken;
+  readonly copy: boolean;
   readonly outputs: readonly OutputRecord[];
+  /** as `endRange` was told */
+  readonly wallMs: number;
 }
 
 interface Slice {
@@ -69,9 +71,9 @@ interface OpenFile {
   sliceStart: EventFileMark | undefined;
 }
 
-interface RangeInWork {
-  readonly token: RangeToken;
+interface RangeInWork extends CompleteRange {
   readonly outputs: OutputRecord[];
+  wallMs: number;
   /** streams it has begun a file for: a few at most */
   readonly streams: string[];
   /** files it has records in that are not complete yet */
@@ -94,13 +96,13 @@ const SHARING_RULES: ReadonlySet<SequenceRule['at']> = new Set(['events', 'bytes
 export class OutputSequencer {
   readonly #options: SequencerOptions;
   readonly #sharesFiles: boolean;
-  readonly #files = new Map<string, OpenFile>();
+  /** one per stream that has records: a few at most. (A map that is emptied for each event is costly to collect.) */
+  #files: OpenFile[] = [];
   /** of each stream. A name that is used again is found in the kernel's cache: a fifth of the cost of a file */
   readonly #temporaryPaths = new Map<string, string>();
   #range: RangeInWork | undefined;
   #event: EventInWork | undefined;
   #inputFile: WorkerFile | undefined;
-  #copy = false;
   /** the run segment of the event in work, compared by reference: a file has one header */
   #runHeader: Uint8Array | undefined;
   /** events in the open files, for the rule `events:N` */
@@ -116,15 +118,14 @@ export class OutputSequencer {
     assert(this.#range === undefined, 'one range is open at a time');
     if (this.#inputFile !== undefined && this.#inputFile.fileIndex !== inputFile.fileIndex) this.closeFiles();
     this.#inputFile = inputFile;
-    this.#copy = copy;
-    this.#range = { token, outputs: [], streams: [], openFiles: 0, closed: false };
+    this.#range = { token, copy, outputs: [], wallMs: 0, streams: [], openFiles: 0, closed: false };
   }
 
   beginEvent(event: EventInWork): void {
-    if (this.#runHeader !== event.runHeader && this.#files.size > 0) this.#cutForRunHeader();
+    if (this.#runHeader !== event.runHeader && this.#files.length > 0) this.#cutForRunHeader();
     this.#runHeader = event.runHeader;
     this.#event = event;
-    for (const open of this.#files.values()) open.eventBytes = 0;
+    for (const open of this.#files) open.eventBytes = 0;
   }
 
   /** Appends one record of the event in work. */
@@ -160,7 +161,7 @@ export class OutputSequencer {
     const { token } = this.#openRange();
     const event = this.#event;
     assert(event !== undefined, 'an event is in work');
-    for (const open of this.#files.values()) {
+    for (const open of this.#files) {
       if (open.info !== undefined && open.eventBytes > 0) open.info.addEvent(event.runNumber);
     }
     this.#event = undefined;
@@ -168,16 +169,21 @@ export class OutputSequencer {
     if (this.#options.rule.at === 'EndEvent' && token.lastEvent > token.startEvent) this.#closeFilesOfRange();
   }
 
-  /** The range was executed: cuts its files if the rule says so. */
-  endRange(): void {
+  /**
+   * The range was executed: cuts its files if the rule says so.
+   *
+   * @param wallMs time it took, kept for its report
+   */
+  endRange(wallMs: number): void {
     const range = this.#openRange();
     range.closed = true;
+    range.wallMs = wallMs;
     this.#range = undefined;
     if (!this.#sharesFiles) {
       this.#closeFilesOf(range);
       return;
     }
-    for (const open of this.#files.values()) this.#endSlice(open, range);
+    for (const open of this.#files) this.#endSlice(open, range);
     if (range.openFiles === 0) this.#completeRange(range);
     if (this.#ruleCuts()) this.closeFiles();
   }
@@ -188,24 +194,24 @@ export class OutputSequencer {
     this.#range = undefined;
     this.#event = undefined;
     if (range === undefined) return;
-    for (const [stream, open] of this.#files) {
+    for (const open of this.#files) {
       if (open.slices.length === 0) {
         open.file.discard();
-        this.#files.delete(stream);
       } else if (open.sliceStart !== undefined) {
         open.file.rollback(open.sliceStart);
         open.sliceStart = undefined;
         open.records = 0;
       }
     }
+    this.#files = this.#files.filter((open) => open.slices.length > 0);
     // Files of single events that are in place already.
     if (!this.#sharesFiles) removeOutputs(this.#options.aggregationFolder, range.outputs);
   }
 
   /** Closes every open file: at a change of input file, when the queue is empty, and at the end. */
   closeFiles(): void {
-    const files = [...this.#files.values()];
-    this.#files.clear();
+    const files = this.#files;
+    this.#files = [];
     this.#eventsInFiles = 0;
     for (const open of files) {
       open.file.append(open.format.end(open.info?.toInfo() ?? NO_INFO));
@@ -244,23 +250,19 @@ export class OutputSequencer {
       this.#closeFilesOfRange();
       return;
     }
-    for (const open of this.#files.values()) this.#endSlice(open, this.#openRange());
+    for (const open of this.#files) this.#endSlice(open, this.#openRange());
     this.closeFiles();
   }
 
   #ruleCuts(): boolean {
     const { rule } = this.#options;
     if (rule.at === 'events') return this.#eventsInFiles >= rule.count;
-    if (rule.at === 'bytes') return [...this.#files.values()].some((open) => open.file.sizeBytes >= rule.count);
+    if (rule.at === 'bytes') return this.#files.some((open) => open.file.sizeBytes >= rule.count);
     return false;
   }
 
   #completeRange(range: RangeInWork): void {
-    this.#complete.push({
-      rangeIndex: range.token.rangeIndex,
-      attemptNr: range.token.attemptNr,
-      outputs: range.outputs,
-    });
+    this.#complete.push(range);
   }
 
   #closeFilesOf(range: RangeInWork): void {
@@ -273,7 +275,7 @@ export class OutputSequencer {
   /** Puts the files of the open range in place, each recorded whole. */
   #closeFilesOfRange(): void {
     const range = this.#openRange();
-    for (const open of this.#files.values()) {
+    for (const open of this.#files) {
       open.file.append(open.format.end(open.info?.toInfo() ?? NO_INFO));
       const { sizeBytes, crc32: crc } = open.file.complete(this.#finalPath(open.path));
       range.outputs.push({
@@ -285,7 +287,7 @@ export class OutputSequencer {
         recordCount: open.records,
       });
     }
-    this.#files.clear();
+    this.#files.length = 0;
     this.#eventsInFiles = 0;
   }
 
@@ -305,7 +307,7 @@ export class OutputSequencer {
   }
 
   #openFile(stream: string, event: EventInWork): OpenFile {
-    const existing = this.#files.get(stream);
+    const existing = this.#files.find((open) => open.stream === stream);
     if (existing !== undefined) {
       if (this.#sharesFiles && existing.sliceStart === undefined) this.#beginSlice(existing);
       return existing;
@@ -324,7 +326,7 @@ export class OutputSequencer {
       attemptNr: range.token.attemptNr,
     });
     range.streams.push(stream);
-    const name = `${stream}.${id}${this.#copy ? '.copy' : ''}`;
+    const name = `${stream}.${id}${range.copy ? '.copy' : ''}`;
     const open: OpenFile = {
       stream,
       format,
@@ -340,7 +342,7 @@ export class OutputSequencer {
     };
     open.file.append(header);
     if (this.#sharesFiles) this.#beginSlice(open);
-    this.#files.set(stream, open);
+    this.#files.push(open);
     return open;
   }
 

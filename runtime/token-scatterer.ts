@@ -16,14 +16,7 @@ import type { Logger } from '../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile } from '../core/messages.ts';
 import type { ServerChannel } from './channel.ts';
 import type { InExecution, SupervisedBoard } from './execution-board.ts';
-
-/** A token in somebody's hands, with the bytes that ride with it. */
-export interface HeldToken {
-  readonly token: RangeToken;
-  readonly bytes: Uint8Array | undefined;
-  /** a speculative copy of a range that another worker executes */
-  readonly copy: boolean;
-}
+import { type HeldToken, HeldTokens } from './held-tokens.ts';
 
 /** What a worker is given: a suspect runs in a process, anything else in either. */
 export type WorkerTakes = 'all' | 'all-but-suspects' | 'suspects';
@@ -36,8 +29,8 @@ interface WorkerState {
   readonly knownFiles: Set<number>;
   /** the batch it has, in order; some of it may be executed already */
   batch: HeldToken[];
-  /** executed or in execution, not reported yet: by rangeIndex */
-  readonly held: Map<number, HeldToken>;
+  /** given to it and not reported yet */
+  readonly held: HeldTokens;
   waiting: boolean;
   flushed: boolean;
   /** what it executes when it dies is given back, like the rest: it is not the event's fault */
@@ -105,7 +98,7 @@ export class TokenScatterer {
       takes,
       knownFiles: new Set(),
       batch: [],
-      held: new Map(),
+      held: new HeldTokens(),
       waiting: false,
       flushed: false,
       givenUp: false,
@@ -244,7 +237,7 @@ export class TokenScatterer {
     const culprit = this.executedBy(peer);
     this.#workers.delete(peer);
     const execution = worker.board.inExecution();
-    if (culprit !== undefined && !worker.givenUp) worker.held.delete(culprit.token.rangeIndex);
+    if (culprit !== undefined && !worker.givenUp) worker.held.remove(culprit.token.rangeIndex);
     const returnedCount = this.#requeue(worker);
     if (culprit !== undefined && execution !== undefined && !worker.givenUp) {
       const { token, copy } = culprit;
@@ -305,8 +298,7 @@ export class TokenScatterer {
   #takeReports(worker: WorkerState, reports: readonly RangeReport[]): void {
     let toReport = reports;
     for (const report of reports) {
-      const held = worker.held.get(report.rangeIndex);
-      worker.held.delete(report.rangeIndex);
+      const held = worker.held.remove(report.rangeIndex);
       if (report.kind !== 'failed' || held === undefined) continue;
       const instead = this.#judgeFailure(held, report);
       if (instead !== report) toReport = toReport.flatMap((other) => (other !== report ? other : (instead ?? [])));
@@ -327,7 +319,7 @@ export class TokenScatterer {
   /** @returns the report to make of a failure; undefined when the range is not lost by it */
   #judgeFailure(held: HeldToken, report: Extract<RangeReport, { kind: 'failed' }>): RangeReport | undefined {
     // Of two copies the one that finishes counts, be it the later one.
-    const hasOtherCopy = [...this.#workers.values()].some((worker) => worker.held.has(report.rangeIndex));
+    const hasOtherCopy = [...this.#workers.values()].some(({ held: of }) => of.get(report.rangeIndex) !== undefined);
     return hasOtherCopy ? undefined : this.#isolateFailure(held, report);
   }
 
@@ -352,7 +344,7 @@ export class TokenScatterer {
 
   /** Puts everything a worker holds back to the front of the queue, in order. Copies are dropped. */
   #requeue(worker: WorkerState): number {
-    const back = [...worker.held.values()].filter((held) => !held.copy);
+    const back = worker.held.values().filter((held) => !held.copy);
     worker.held.clear();
     if (back.length === 0) return 0;
     back.sort((a, b) => a.token.rangeIndex - b.token.rangeIndex);
@@ -448,7 +440,7 @@ export class TokenScatterer {
     const { end, taken } = worker.board.takeBack(count);
     const tokens = worker.batch.slice(end, end + taken);
     worker.batch.length = Math.min(worker.batch.length, end);
-    for (const held of tokens) worker.held.delete(held.token.rangeIndex);
+    for (const held of tokens) worker.held.remove(held.token.rangeIndex);
     return tokens;
   }
 
@@ -463,7 +455,7 @@ export class TokenScatterer {
         worker.knownFiles.add(token.fileIndex);
         files.push(file);
       }
-      worker.held.set(token.rangeIndex, held);
+      worker.held.add(held);
       if (bytes === undefined) return token;
       frames.push(bytes);
       return { ...token, frame: frames.length - 1 };

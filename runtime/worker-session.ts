@@ -8,7 +8,7 @@
  * Within a batch the loop is synchronous as long as `execute` is: no promise, no timer, no message per event.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { assert, assertNever } from '../core/assert.ts';
+import { assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
@@ -35,15 +35,14 @@ interface KnownFile {
   readonly headers: (Uint8Array | undefined)[];
 }
 
-/** A range from its first event to its report. */
-interface Measured {
-  wallMs: number;
-  readonly token: RangeToken;
-  readonly copy: boolean;
-}
-
 /** How a session ends; see {@link WorkerSession.run}. */
 export type SessionEnd = 'end' | 'recycle' | 'broken';
+
+interface BegunRange {
+  readonly token: RangeToken;
+  readonly copy: boolean;
+  readonly startedMs: number;
+}
 
 /** What an execution is given up with when an event of another range, long finished, has broken the thread. */
 const NOT_ITS_FAULT = Object.freeze({ notItsFault: true });
@@ -65,7 +64,6 @@ export class WorkerSession {
   readonly #reader = new EventReader();
   readonly #files = new Map<number, KnownFile>();
   readonly #executions = new AsyncLocalStorage<ExecutionContext>();
-  readonly #measured = new Map<number, Measured>();
   #reports: RangeReport[] = [];
   #payload!: PayloadDefinition;
   #sequencer!: OutputSequencer;
@@ -217,9 +215,7 @@ export class WorkerSession {
     batch: readonly RangeToken[],
   ): Promise<void> | undefined {
     const known = this.#knownFile(token);
-    const measured: Measured = { wallMs: 0, token, copy };
     const eventRangeID = (): string => this.#eventRangeID(token);
-    this.#measured.set(token.rangeIndex, measured);
     const startedMs = performance.now();
     let position = token.startEvent;
     try {
@@ -231,28 +227,21 @@ export class WorkerSession {
         if (isLeftOut(token, position)) continue;
         const pending = this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
         if (pending !== undefined) {
-          return this.#finishRangeLater(pending, { known, token, position, bytes, startedMs, measured });
+          return this.#finishRangeLater(pending, { known, token, position, bytes, startedMs, copy });
         }
       }
-      this.#endRange(measured, startedMs);
+      this.#endRange(startedMs);
     } catch (error) {
-      this.#failRange(token, position, error, measured, startedMs);
+      this.#failRange({ token, copy, startedMs }, position, error);
     }
     return undefined;
   }
 
   async #finishRangeLater(
     pending: Promise<void>,
-    rest: {
-      readonly known: KnownFile;
-      readonly token: RangeToken;
-      readonly position: number;
-      readonly bytes: Uint8Array;
-      readonly startedMs: number;
-      readonly measured: Measured;
-    },
+    rest: BegunRange & { readonly known: KnownFile; readonly position: number; readonly bytes: Uint8Array },
   ): Promise<void> {
-    const { known, token, bytes, measured, startedMs } = rest;
+    const { known, token, bytes, startedMs } = rest;
     let position = rest.position;
     try {
       await pending;
@@ -260,9 +249,9 @@ export class WorkerSession {
         if (isLeftOut(token, position)) continue;
         await this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
       }
-      this.#endRange(measured, startedMs);
+      this.#endRange(startedMs);
     } catch (error) {
-      this.#failRange(token, position, error, measured, startedMs);
+      this.#failRange(rest, position, error);
     }
   }
 
@@ -314,15 +303,13 @@ export class WorkerSession {
     this.#executedEvents += 1;
   }
 
-  #endRange(measured: Measured, startedMs: number): void {
-    measured.wallMs = performance.now() - startedMs;
-    this.#sequencer.endRange();
+  #endRange(startedMs: number): void {
+    this.#sequencer.endRange(performance.now() - startedMs);
     this.#collectComplete();
   }
 
-  #failRange(token: RangeToken, position: number, error: unknown, measured: Measured, startedMs: number): void {
+  #failRange({ token, copy, startedMs }: BegunRange, position: number, error: unknown): void {
     this.#sequencer.abandonRange();
-    this.#measured.delete(token.rangeIndex);
     this.#collectComplete();
     // Not reported: the session is about to leave, and what it holds goes back.
     if (error === NOT_ITS_FAULT) return;
@@ -336,27 +323,24 @@ export class WorkerSession {
       failedEvents: token.failedEvents,
       failuresBefore: token.failures,
       wallMs: performance.now() - startedMs,
-      copy: measured.copy,
+      copy,
     });
   }
 
   /** Turns ranges whose files are in place into reports. */
   #collectComplete(): void {
     for (const range of this.#sequencer.takeComplete()) {
-      const measured = this.#measured.get(range.rangeIndex);
-      assert(measured !== undefined, 'a range is measured until it is reported');
-      this.#measured.delete(range.rangeIndex);
-      const { token } = measured;
+      const { token } = range;
       this.#reports.push({
         kind: 'finished',
-        rangeIndex: range.rangeIndex,
-        attemptNr: range.attemptNr,
+        rangeIndex: token.rangeIndex,
+        attemptNr: token.attemptNr,
         eventCount: eventCountOf(token) - (token.failedEvents?.length ?? 0),
         failedEvents: token.failedEvents,
         outputs: range.outputs,
-        wallMs: measured.wallMs,
+        wallMs: range.wallMs,
         cpuMs: 0,
-        copy: measured.copy,
+        copy: range.copy,
       });
     }
   }

@@ -50,7 +50,7 @@ export const suite: MicroSuite = {
       sequencer.beginEvent({ position, eventNumber: Number.NaN, runNumber: Number.NaN, runHeader: NO_HEADER });
       sequencer.write('OUT', record);
       sequencer.endEvent();
-      sequencer.endRange();
+      sequencer.endRange(0);
       sequencer.takeComplete();
     };
     return {
