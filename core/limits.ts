@@ -119,7 +119,7 @@ export const LATE_PLACES_LENGTH_MAX = 256 * KiB;
 /** Worker threads of one node. */
 export const WORKERS_MAX = 256;
 /** Tokens a worker may hold beside the one it executes. */
-export const CREDIT_MAX = 512;
+export const CREDIT_MAX = 1024;
 /** Messages queued on a channel before `send` waits. */
 export const CHANNEL_HIGH_WATER_MARK = 4096;
 /** Tokens, and bytes that ride with them, in one message of the token extractor. */

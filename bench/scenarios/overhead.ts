@@ -47,7 +47,7 @@ interface Place {
 export const scenario = defineScenario({
   summary: 'what handing out single events costs, against a bare loop and other tools',
   options: {
-    events: { help: 'events in each measurement', default: 60_000, quick: 16_000 },
+    events: { help: 'events in each measurement', default: 200_000, quick: 40_000 },
     diskEvents: { help: 'the same on disk; 0: none', default: 20_000, quick: 4_000 },
     peerEvents: { help: 'events for each other tool, which are slower; 0: none', default: 4_000, quick: 600 },
     bytes: { help: 'size of the file written for each event', default: 1000 },
