@@ -30,14 +30,19 @@ export interface PayloadBundle {
 const BANNER = `import{createRequire as __granuleCreateRequire}from"node:module";const __granuleOrigin="${ORIGIN_PLACEHOLDER}";const require=__granuleCreateRequire(__granuleOrigin);`;
 
 /** esbuild works in a child process of its own, which is ended with the last build under way. */
+const esbuild = requirePackage('esbuild') as typeof import('esbuild');
 let buildsUnderWay = 0;
+
+/** Starts esbuild's process ahead of a build that will come, which will tell what goes wrong. */
+export async function startBundler(): Promise<void> {
+  await esbuild.transform('').catch(() => undefined);
+}
 
 /**
  * @param path absolute path of the payload's entry file
  * @throws PAYLOAD_INVALID with details `{ file, line, column }`
  */
 export async function bundlePayload(path: string): Promise<PayloadBundle> {
-  const esbuild = requirePackage('esbuild') as typeof import('esbuild');
   const folder = dirname(path);
   const outside: OutsideModules = { packages: new Set(), placeholders: new Map() };
   const build = () =>

@@ -5,18 +5,23 @@ import { type ErrorCode, serialiseError } from '../../core/errors.ts';
 import type { PayloadDefinition, PayloadLog } from '../../payloads/payload.ts';
 import { refuseUncloneable } from './describe-payload.ts';
 import { importPayload } from './import-payload.ts';
-import type { FromPayloadCall, PayloadCallData, ToPayloadCall } from './payload-call.ts';
+import type { FromPayloadCall, PayloadCallData, PayloadThreadData, ToPayloadCall } from './payload-call.ts';
 import { describeUserError } from './user-error.ts';
 
 assert(parentPort !== null, 'this file is started as a thread');
 const port = parentPort;
-const { where, call } = workerData as PayloadCallData;
 const send = (message: FromPayloadCall): void => port.postMessage(message);
 
 const aborting = new AbortController();
 port.on('message', (message: ToPayloadCall) => {
   if (message.kind === 'abort') aborting.abort();
+  else void serve(message.data);
 });
+
+if ((workerData as PayloadThreadData).ahead) {
+  const { startBundler } = await import('./bundle-payload.ts');
+  await startBundler();
+}
 
 const line =
   (level: keyof PayloadLog) =>
@@ -24,34 +29,35 @@ const line =
     send({ kind: 'log', level, message: String(message), fields: JSON.parse(JSON.stringify(fields)) });
 const log: PayloadLog = { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 
+/** @param what the call that may fail, with the name of the payload */
 async function callUser<Result>(what: string, code: ErrorCode, run: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await run();
   } catch (error) {
-    throw describeUserError(error, `${where}: ${what}`, code);
+    throw describeUserError(error, what, code);
   }
 }
 
-async function answer(): Promise<unknown> {
+async function answer({ where, call }: PayloadCallData): Promise<unknown> {
   if (call.kind === 'load') {
     const { loadPayloadModule } = await import('./load-module.ts');
     return loadPayloadModule(call, where);
   }
-  const definition: PayloadDefinition = await callUser('it fails while it is loaded', 'PAYLOAD_INVALID', () =>
+  const definition: PayloadDefinition = await callUser(`${where}: it fails while it is loaded`, 'PAYLOAD_INVALID', () =>
     importPayload(call.moduleUrl),
   );
   const signal = aborting.signal;
   if (call.kind === 'prepare') {
     const { options, taskSeed } = call;
     const prepare = () => definition.prepare?.({ options, taskSeed, signal, log });
-    return callUser('prepare() failed', 'PAYLOAD_INIT_FAILED', prepare);
+    return callUser(`${where}: prepare() failed`, 'PAYLOAD_INIT_FAILED', prepare);
   }
   const { options, outputs, folder, eventCount } = call;
   const report = () => definition.report?.({ options, outputs, folder, eventCount, signal, log });
-  return callUser('report() failed', 'PAYLOAD_REPORT_FAILED', report);
+  return callUser(`${where}: report() failed`, 'PAYLOAD_REPORT_FAILED', report);
 }
 
-function sendResult(value: unknown): void {
+function sendResult(value: unknown, { where, call }: PayloadCallData): void {
   try {
     send({ kind: 'result', value });
   } catch (error) {
@@ -60,8 +66,10 @@ function sendResult(value: unknown): void {
   }
 }
 
-try {
-  sendResult(await answer());
-} catch (error) {
-  send({ kind: 'error', error: serialiseError(error) });
+async function serve(data: PayloadCallData): Promise<void> {
+  try {
+    sendResult(await answer(data), data);
+  } catch (error) {
+    send({ kind: 'error', error: serialiseError(error) });
+  }
 }

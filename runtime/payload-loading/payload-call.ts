@@ -29,6 +29,11 @@ export type PayloadCall =
     };
 
 /** What the thread is started with. */
+export interface PayloadThreadData {
+  /** the call, which comes as a message, will be to load a module: what that takes can be loaded meanwhile */
+  readonly ahead: boolean;
+}
+
 export interface PayloadCallData {
   /** how messages name the payload */
   readonly where: string;
@@ -46,8 +51,8 @@ export type FromPayloadCall =
   | { readonly kind: 'result'; readonly value: unknown }
   | { readonly kind: 'error'; readonly error: SerialisedError & { readonly remedy?: string } };
 
-/** What it is sent. */
-export type ToPayloadCall = { readonly kind: 'abort' };
+/** What it is sent: one call. */
+export type ToPayloadCall = { readonly kind: 'call'; readonly data: PayloadCallData } | { readonly kind: 'abort' };
 
 export interface PayloadCallBounds {
   readonly timeoutMs: number;
@@ -67,6 +72,41 @@ const DOING: Readonly<Record<PayloadCall['kind'], string>> = {
   report: 'its report()',
 };
 
+/** Waits for a module to load. */
+let threadAhead: Worker | undefined;
+
+/**
+ * Starts the thread of the next call that loads a module, before it is known which: its start takes as long as finding
+ * that out. For programs, which end by themselves even if no such call is made. Twice is harmless.
+ */
+export function startThreadAhead(): void {
+  if (threadAhead !== undefined) return;
+  const worker = startThread({ ahead: true });
+  worker.unref();
+  worker.on('error', () => undefined); // its exit follows
+  worker.once('exit', () => {
+    if (threadAhead === worker) threadAhead = undefined;
+  });
+  threadAhead = worker;
+}
+
+function startThread(workerData: PayloadThreadData): Worker {
+  return new Worker(builtModuleUrl('runtime/payload-loading/payload-call.thread.ts'), {
+    workerData,
+    // Taken in by pipes nobody prints: stdout carries results.
+    stdout: true,
+    stderr: true,
+  });
+}
+
+function takeThread(kind: PayloadCall['kind']): Worker {
+  const ahead = kind === 'load' ? threadAhead : undefined;
+  if (ahead === undefined) return startThread({ ahead: false });
+  threadAhead = undefined;
+  ahead.ref();
+  return ahead;
+}
+
 /**
  * Makes one call in a thread of its own and ends the thread. When `signal` aborts, the payload's own signal does, and
  * it has `PAYLOAD_ABORT_GRACE_MS` to come back.
@@ -80,13 +120,7 @@ export async function callPayload(data: PayloadCallData, bounds: PayloadCallBoun
   signal?.throwIfAborted();
   const code = ERROR_CODE[data.call.kind];
   const doing = DOING[data.call.kind];
-  const worker = new Worker(builtModuleUrl('runtime/payload-loading/payload-call.thread.ts'), {
-    name: `payload ${data.call.kind}`,
-    workerData: data,
-    // Taken in by pipes nobody prints: stdout carries results.
-    stdout: true,
-    stderr: true,
-  });
+  const worker = takeThread(data.call.kind);
   let onAbort: (() => void) | undefined;
   const timers: NodeJS.Timeout[] = [];
   try {
@@ -121,6 +155,7 @@ export async function callPayload(data: PayloadCallData, bounds: PayloadCallBoun
         timers.push(setTimeout(() => reject(signal?.reason), PAYLOAD_ABORT_GRACE_MS));
       };
       signal?.addEventListener('abort', onAbort, { once: true });
+      worker.postMessage({ kind: 'call', data } satisfies ToPayloadCall);
     });
     signal?.throwIfAborted();
     return result;

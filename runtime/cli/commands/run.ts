@@ -3,7 +3,7 @@ import { relative } from 'node:path';
 import type { Command } from 'commander';
 import type { ExitCode } from '../../../core/errors.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
-import { BUILTIN_PAYLOADS } from '../../../payloads/builtin/builtin-payloads.ts';
+import { BUILTIN_PAYLOADS, findBuiltinPayload } from '../../../payloads/builtin/builtin-payloads.ts';
 import type { ResolvedRunOptions } from '../../options.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defaultLimits } from '../default-limits.ts';
@@ -40,6 +40,10 @@ function define(command: Command): void {
 async function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
   const signals = listenForStopSignals();
   try {
+    if (namesModule(flags['payload'])) {
+      const { startThreadAhead } = await import('../../payload-loading/payload-call.ts');
+      startThreadAhead();
+    }
     const { explainOptions, resolveRunOptions } = await import('../../options.ts');
     const layers = await readOptionLayers(flags, operands, surroundings);
     const options = resolveRunOptions(layers, surroundings.currentFolder);
@@ -62,6 +66,11 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
   } finally {
     signals.dispose();
   }
+}
+
+/** Known before any option is resolved, for flags only: time enough to start what will load it. */
+function namesModule(payload: unknown): boolean {
+  return typeof payload === 'string' && findBuiltinPayload(payload) === undefined;
 }
 
 function greeting(options: ResolvedRunOptions, given: ReadonlySet<string>, surroundings: Surroundings): string {
