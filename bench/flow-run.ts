@@ -6,7 +6,7 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { deserialiseError, GranuleError, type SerialisedError } from '../core/errors.ts';
 import { builtModuleUrl } from '../core/own-files.ts';
-import type { RunOptions } from '../runtime/options.ts';
+import type { RunOptions } from '../runtime/option-schema.ts';
 import type { RunSummary } from '../runtime/run-summary.ts';
 import type { Timeline } from './steady-rate.ts';
 

@@ -347,6 +347,8 @@ export const PLAN_INDEX_BYTES_PER_EVENT = 10;
 export const LISTING_PAGE_RANGES = 1000;
 /** Rows of a listing for people, unless told otherwise. */
 export const LISTING_ROWS_DEFAULT = 50;
+/** An event that is executed by itself is looked for in the merged file by windows of this length. */
+export const EXEC_COMPARE_WINDOW_BYTES = 8 * 1024 * 1024;
 /** How often a demonstration looks whether a run is half done. */
 export const HALFWAY_LOOK_MS = 50;
 /** At its end the program waits so long for threads that are stuck in native code. */

@@ -1,12 +1,13 @@
 /** The package's door `granule`: everything the command line does, as a library. Payloads come through `granule/payload`. */
 import type { Readable } from 'node:stream';
 import { startRun } from './node.ts';
-import { type RunOptions, resolveLibraryOptions } from './options.ts';
+import type { RunOptions } from './option-schema.ts';
+import { resolveLibraryOptions } from './options.ts';
 import type { RunHandle } from './run-handle.ts';
 
 export { ERROR_TABLE, type ErrorCode, GranuleError, isGranuleError } from '../core/errors.ts';
 export { GRANULE_VERSION } from '../core/version.ts';
-export type { RunOptions } from './options.ts';
+export type { RunOptions } from './option-schema.ts';
 export type { DrainReason, NodeEvents, ProgressSnapshot, RunEventMap } from './run-events.ts';
 export type { RunHandle } from './run-handle.ts';
 export type { RunEnding, RunSummary } from './run-summary.ts';

@@ -29,6 +29,7 @@ import { type RunParts, removeOldRun, startParts } from './run-parts.ts';
 import { recoverTask } from './run-recovery.ts';
 import type { RunSummary } from './run-summary.ts';
 import { openTask, type RunTask } from './run-task.ts';
+import { writeStartRecord } from './start-record.ts';
 
 /** Starts a run. The handle is there at once; everything that can go wrong is told by `done`. */
 export function startRun(options: ResolvedRunOptions, surroundings: RunSurroundings): RunHandle {
@@ -118,6 +119,7 @@ class Run {
     try {
       task = await openTask(dispatcher, this.#options, payload, reading);
       writeRunCatalogue(this.#folders.catalogue, task.inputs);
+      writeStartRecord(this.#folders, this.#options, this.#surroundings.currentFolder);
       recoveredEvents = await this.#recover(dispatcher, task);
       if (isUnfinished(dispatcher, task.taskID)) {
         const startedMs = performance.now();

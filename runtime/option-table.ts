@@ -98,7 +98,13 @@ export const OPTION_TABLE = {
     group: 'output',
     help: 'go on although the payload file changed; the manifest tells which events were made by which',
   },
-  workers: { flag: '-w, --workers', value: 'N', group: 'workers', default: 'CPU quota', help: 'workers' },
+  workers: {
+    flag: '-w, --workers',
+    value: 'N',
+    group: 'workers',
+    default: 'CPU quota',
+    help: 'events that are executed at a time',
+  },
   isolation: {
     flag: '--isolation',
     value: 'KIND',

@@ -1,215 +1,20 @@
 /**
- * Options of a run: one schema gives type, validation, defaults, JSON Schema and descriptions. Layers (configuration
- * file, environment, flags, or a library call) are resolved once into {@link ResolvedRunOptions}, which is frozen; the
- * parts of a run get resolved values and have no defaults of their own.
+ * Options of a run: layers (configuration file, environment, flags, or a library call) are resolved once into
+ * {@link ResolvedRunOptions}, which is frozen; the parts of a run get resolved values and have no defaults of their own.
  *
  * Imports zod: nothing that `--help`, `--version` or `status` need may import this file.
  */
 import { isAbsolute, relative, resolve } from 'node:path';
-import * as z from 'zod';
-import { GranuleError, isGranuleError } from '../core/errors.ts';
-import { type EventSelection, parseEventSelection } from '../core/event-selection.ts';
-import {
-  CACHE_BYTES_DEFAULT,
-  FAILURES_MAX_DEFAULT,
-  LOSSES_MAX_DEFAULT,
-  OUTPUT_BYTES_MAX_DEFAULT,
-  PREFETCH_BYTES_DEFAULT,
-  REMOTE_PATIENCE_MS,
-  WORKERS_MAX,
-} from '../core/limits.ts';
-import { LOG_LEVELS } from '../core/log.ts';
+import type * as z from 'zod';
+import { GranuleError } from '../core/errors.ts';
+import type { EventSelection } from '../core/event-selection.ts';
+import type { LOG_LEVELS } from '../core/log.ts';
 import type { SequenceRule } from '../core/messages.ts';
 import { suggestNames } from '../core/nearest-name.ts';
-import { tryByteSize, tryDurationMs } from '../core/quantities.ts';
-import { FAILURES_MAX, LOSSES_MAX } from '../dispatcher/range-word.ts';
-import { coreCount } from './cpu-quota.ts';
-import { OPTION_KEYS, OPTION_TABLE, type OptionKey } from './option-table.ts';
+import type { HaltRule, TimeoutRule } from './option-rules.ts';
+import { RUN_OPTIONS_SCHEMA, type RunOptions, SOURCE_OPTIONS_SCHEMA } from './option-schema.ts';
+import { OPTION_KEYS, OPTION_TABLE, type OptionKey, type OptionText } from './option-table.ts';
 import type { SourceRunOptions } from './remote/source-options.ts';
-
-/** The longest execution of one event. */
-export type TimeoutRule =
-  | { readonly kind: 'off' }
-  | { readonly kind: 'fixed'; readonly timeoutMs: number }
-  /** times the median length, known after the first `EVENTS_FOR_MEDIAN` events */
-  | { readonly kind: 'median-multiple'; readonly factor: number };
-
-/** When a payload is held to be simply broken. */
-export type HaltRule =
-  | { readonly kind: 'off' }
-  /** the first `executionCount` executions all fail */
-  | { readonly kind: 'first'; readonly executionCount: number }
-  /** so many events failed for good */
-  | { readonly kind: 'events'; readonly eventCount: number }
-  /** this part (0..1) of the events processed failed for good; looked at once 20 were processed */
-  | { readonly kind: 'fraction'; readonly fraction: number };
-
-const wholeNumber = (first: number, last: number) =>
-  z.union([z.number(), z.string()]).transform((given, context) => {
-    const value = typeof given === 'number' ? given : /^\s*\d+\s*$/.test(given) ? Number(given) : Number.NaN;
-    if (Number.isSafeInteger(value) && value >= first && value <= last) return value;
-    const upTo = last === Number.MAX_SAFE_INTEGER ? `of at least ${first}` : `from ${first} to ${last}`;
-    context.addIssue(`${show(given)} is not a whole number ${upTo}`);
-    return z.NEVER;
-  });
-
-const count = wholeNumber(1, Number.MAX_SAFE_INTEGER);
-
-/** Text (or a number) that `parse` understands. */
-function parsed<Value>(parse: (text: string) => Value | undefined, expected: string) {
-  return z.union([z.string(), z.number()]).transform((given, context): Value => {
-    const value = parse(String(given).trim());
-    if (value !== undefined) return value;
-    context.addIssue(`${show(given)} is not ${expected}`);
-    return z.NEVER;
-  });
-}
-
-const duration = parsed((text) => positive(tryDurationMs(text)), 'a time such as 90s, 55m or 1h30m');
-const byteSize = parsed((text) => positive(tryByteSize(text)), 'a size such as 64M or 10G');
-
-const onOff = z.union([z.boolean(), z.string()]).transform((given, context) => {
-  if (typeof given === 'boolean') return given;
-  if (['on', 'true', 'yes', '1'].includes(given.toLowerCase())) return true;
-  if (['off', 'false', 'no', '0'].includes(given.toLowerCase())) return false;
-  context.addIssue(`${show(given)} is neither on nor off`);
-  return z.NEVER;
-});
-
-function oneOf<const Names extends readonly string[]>(names: Names) {
-  return parsed((text): Names[number] | undefined => names.find((name) => name === text), `one of ${names.join(', ')}`);
-}
-
-function show(given: unknown): string {
-  return typeof given === 'string' ? `"${given}"` : JSON.stringify(given);
-}
-
-function positive(value: number | undefined): number | undefined {
-  return value !== undefined && value > 0 ? value : undefined;
-}
-
-function trySequenceRule(text: string): SequenceRule | undefined {
-  if (text === 'EndEvent' || text === 'NextEventRange' || text === 'EndInputFile') return { at: text };
-  const match = /^(events|bytes):(.+)$/.exec(text);
-  if (match?.[1] === 'bytes') {
-    const sizeBytes = positive(tryByteSize(match[2] ?? ''));
-    return sizeBytes === undefined ? undefined : { at: 'bytes', count: sizeBytes };
-  }
-  const eventCount = Number(match?.[2]);
-  return Number.isSafeInteger(eventCount) && eventCount > 0 ? { at: 'events', count: eventCount } : undefined;
-}
-
-function tryTimeoutRule(text: string): TimeoutRule | undefined {
-  if (text === 'off') return { kind: 'off' };
-  const multiple = /^(\d+(?:\.\d+)?)(x|%)$/.exec(text);
-  if (multiple !== null) {
-    const factor = Number(multiple[1]) / (multiple[2] === '%' ? 100 : 1);
-    return factor > 1 ? { kind: 'median-multiple', factor } : undefined;
-  }
-  const timeoutMs = positive(tryDurationMs(text));
-  return timeoutMs === undefined ? undefined : { kind: 'fixed', timeoutMs };
-}
-
-function tryHaltRule(text: string): HaltRule | undefined {
-  if (text === 'off') return { kind: 'off' };
-  const match = /^(first|fail)=(\d+(?:\.\d+)?)(%?)$/.exec(text);
-  const number = Number(match?.[2]);
-  if (match === null || number <= 0) return undefined;
-  if (match[3] === '%') {
-    return match[1] === 'fail' && number <= 100 ? { kind: 'fraction', fraction: number / 100 } : undefined;
-  }
-  if (!Number.isSafeInteger(number)) return undefined;
-  return match[1] === 'first' ? { kind: 'first', executionCount: number } : { kind: 'events', eventCount: number };
-}
-
-const selection = z.string().transform((text, context): EventSelection => {
-  try {
-    return parseEventSelection(text);
-  } catch (error) {
-    if (!isGranuleError(error)) throw error;
-    context.addIssue(`${error.message}; ${error.remedy}`);
-    return z.NEVER;
-  }
-});
-
-const text = z.string().min(1, 'is empty');
-
-/** Names separated by commas, or a list of them. */
-const nameList = z.union([text.transform((list) => list.split(',')), z.array(text)]).transform((names, context) => {
-  const trimmed = names.map((name) => name.trim());
-  if (trimmed.every((name) => name !== '' && name !== '!')) return trimmed;
-  context.addIssue('has an empty name in it');
-  return z.NEVER;
-});
-
-/** By key of {@link OPTION_TABLE}, which holds the descriptions. Optional ones without default resolve to null. */
-const RUN_OPTIONS_SHAPE = {
-  input: z.union([text.transform((place) => [place]), z.array(text).min(1, 'names no input')]),
-  events: z.union([z.number().transform(String).pipe(selection), selection]).optional(),
-  tree: text.optional(),
-  branches: nameList.default([]),
-  payload: text,
-  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String)).default({}),
-  seed: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(1),
-  limit: count.optional(),
-  out: text,
-  eventsPerRange: count.default(1),
-  eventsPerOutput: count.optional(),
-  mergeMode: oneOf(['fast', 'slow']).default('fast'),
-  mergePartial: onOff.default(false),
-  sequence: parsed(trySequenceRule, 'EndEvent, NextEventRange, EndInputFile, events:N or bytes:N').default({
-    at: 'EndEvent',
-  }),
-  outputSizeMax: byteSize.default(OUTPUT_BYTES_MAX_DEFAULT),
-  fresh: onOff.default(false),
-  acceptPayloadChange: onOff.default(false),
-  workers: wholeNumber(1, WORKERS_MAX).default(() => Math.min(coreCount(), WORKERS_MAX)),
-  isolation: oneOf(['thread', 'process']).default('thread'),
-  heapMaxMB: wholeNumber(16, 1_048_576).optional(),
-  recycleAfterEvents: count.optional(),
-  recycleAboveMB: wholeNumber(16, 1_048_576).optional(),
-  order: oneOf(['file', 'longest-first']).default('file'),
-  speculate: onOff.default(true),
-  timeout: parsed(tryTimeoutRule, 'a time such as 60s, a multiple of the median such as 10x, or off').default({
-    kind: 'fixed',
-    timeoutMs: 3_600_000,
-  }),
-  failuresMax: wholeNumber(1, FAILURES_MAX).default(FAILURES_MAX_DEFAULT),
-  lossesMax: wholeNumber(1, LOSSES_MAX).default(LOSSES_MAX_DEFAULT),
-  halt: parsed(tryHaltRule, 'first=N, fail=N, fail=5% or off').default({ kind: 'first', executionCount: 50 }),
-  walltime: duration.optional(),
-  grace: duration.default(20_000),
-  catalog: text.optional(),
-  index: text.optional(),
-  cache: text.optional(),
-  cacheSize: byteSize.default(CACHE_BYTES_DEFAULT),
-  prefetch: byteSize.default(PREFETCH_BYTES_DEFAULT),
-  patience: duration.default(REMOTE_PATIENCE_MS),
-  tlsCa: text.optional(),
-  allowPlainHttp: onOff.default(false),
-  logLevel: oneOf(LOG_LEVELS).default('info'),
-} satisfies Record<OptionKey, z.ZodType>;
-
-/** The schema with its descriptions; for JSON Schema (`z.toJSONSchema(..., { io: 'input' })`) and for tests. */
-export const RUN_OPTIONS_SCHEMA = z.strictObject(describeAll(RUN_OPTIONS_SHAPE));
-
-/** Options of a run that other commands have, too; of those of a run alone nothing is said. */
-const SOURCE_OPTIONS_SCHEMA = z.object({
-  cache: RUN_OPTIONS_SHAPE.cache,
-  cacheSize: RUN_OPTIONS_SHAPE.cacheSize,
-  patience: RUN_OPTIONS_SHAPE.patience,
-  tlsCa: RUN_OPTIONS_SHAPE.tlsCa,
-  allowPlainHttp: RUN_OPTIONS_SHAPE.allowPlainHttp,
-});
-
-function describeAll<Shape extends Record<OptionKey, z.ZodType>>(shape: Shape): Shape {
-  return Object.fromEntries(
-    OPTION_KEYS.map((key) => [key, shape[key].describe(OPTION_TABLE[key].help)]),
-  ) as unknown as Shape;
-}
-
-/** What a configuration file or a library call may hold. */
-export type RunOptions = z.input<typeof RUN_OPTIONS_SCHEMA>;
 
 /** Options with everything present; deeply frozen. Null: not given, and there is no default. */
 export interface ResolvedRunOptions {
@@ -325,11 +130,6 @@ export function resolveSourceOptions(layers: readonly OptionLayer[], currentFold
   };
 }
 
-/** For editors that complete configuration files. */
-export function runOptionsJsonSchema(): object {
-  return z.toJSONSchema(RUN_OPTIONS_SCHEMA, { io: 'input' });
-}
-
 interface JoinedLayers {
   readonly given: Readonly<Record<string, unknown>>;
   /** the layer whose value holds */
@@ -377,27 +177,44 @@ function fromBase(key: string, value: unknown, folders: Folders): unknown {
   return relative(folders.currentFolder, resolve(folders.baseFolder, value)) || '.';
 }
 
+/** All problems at once: whoever corrects a file does not want to be told of them one by one. */
 function refuse(issues: readonly z.core.$ZodIssue[], layerOf: ReadonlyMap<string, OptionLayer>): GranuleError {
-  const issue = issues[0];
-  const key = issue?.code === 'unrecognized_keys' ? (issue.keys[0] ?? '') : String(issue?.path[0] ?? '');
+  const problems = issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => unknownOption(key, layerOf.get(key)))
+      : [wrongOption(issue, layerOf)],
+  );
+  const [first] = problems;
+  if (first !== undefined && problems.length === 1) return first;
+  const lines = problems.map(({ message, remedy }) => `\n- ${message}${remedy === undefined ? '' : `\n  ${remedy}`}`);
+  const keys = problems.map(({ details }) => String(details['key']));
+  const code = problems.every((problem) => problem.code === 'USAGE') ? 'USAGE' : 'CONFIG_INVALID';
+  return new GranuleError(code, `${problems.length} options are wrong or missing:${lines.join('')}`, {
+    details: { keys },
+  });
+}
+
+function unknownOption(key: string, layer: OptionLayer | undefined): GranuleError {
+  return new GranuleError('CONFIG_INVALID', `${layer?.placeOf(key) ?? key}: there is no such option`, {
+    details: { key },
+    remedy: suggestNames(key, OPTION_KEYS) ?? `options are ${OPTION_KEYS.join(', ')}`,
+  });
+}
+
+function wrongOption(issue: z.core.$ZodIssue, layerOf: ReadonlyMap<string, OptionLayer>): GranuleError {
+  const key = String(issue.path[0] ?? '') as OptionKey;
+  const { flag, help, default: otherwise }: OptionText = OPTION_TABLE[key];
   const place = layerOf.get(key)?.placeOf(key);
-  if (issue?.code === 'unrecognized_keys') {
-    const remedy = suggestNames(key, OPTION_KEYS) ?? `options are ${OPTION_KEYS.join(', ')}`;
-    return new GranuleError('CONFIG_INVALID', `${place}: there is no such option`, { details: { key }, remedy });
-  }
-  if (place === undefined) {
-    const { flag, help } = OPTION_TABLE[key as OptionKey];
-    return new GranuleError('USAGE', `${flag} is missing (${help})`, { details: { key } });
-  }
+  if (place === undefined) return new GranuleError('USAGE', `${flag} is missing (${help})`, { details: { key } });
   return new GranuleError('CONFIG_INVALID', `${place}: ${issueText(issue)}`, {
     details: { key },
-    remedy: `${key} is: ${OPTION_TABLE[key as OptionKey].help}`,
+    remedy: `${key}: ${help}${otherwise === undefined ? '' : ` (default: ${otherwise})`}`,
   });
 }
 
 /** The most telling line of an issue: of a union, the alternative whose own check failed. */
-function issueText(issue: z.core.$ZodIssue | undefined): string {
-  if (issue?.code !== 'invalid_union') return issue?.message ?? 'is wrong';
+function issueText(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_union') return issue.message;
   const own = issue.errors.flat().find((inner) => inner.code === 'custom' || inner.code === 'too_small');
   return own?.message ?? `is neither ${issue.errors.flatMap(expectedTypes).join(' nor ')}`;
 }

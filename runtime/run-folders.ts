@@ -20,6 +20,10 @@ export interface RunFolders {
   readonly growing: string;
   /** bundled payloads */
   readonly bundles: string;
+  /** how the last start went about it: `start-record.ts` */
+  readonly start: string;
+  /** outputs of single events that were executed again */
+  readonly exec: string;
   readonly log: string;
   readonly catalogue: string;
   readonly manifest: string;
@@ -38,6 +42,8 @@ export function runFolders(outFolder: string, indexFolder: string | null = null)
     aggregation: join(own, 'unmerged'),
     growing: join(own, 'merge'),
     bundles: join(own, 'payloads'),
+    start: join(own, 'start.json'),
+    exec: join(own, 'exec'),
     log: join(own, 'granule.log'),
     catalogue: join(outFolder, 'PoolFileCatalog.xml'),
     manifest: join(outFolder, 'manifest.json'),

@@ -2,7 +2,7 @@
 import type { UpdateOutcome } from '../core/dispatcher-api.ts';
 import { EVENTS_FOR_HALT_FRACTION } from '../core/limits.ts';
 import type { RangeReport } from '../core/messages.ts';
-import type { HaltRule } from './options.ts';
+import type { HaltRule } from './option-rules.ts';
 
 export class RunMeter {
   readonly #failuresMax: number;

@@ -37,5 +37,8 @@ export interface SessionData {
   readonly processingTag: string;
 }
 
+/** The part of it that does not depend on whom the session talks to. */
+export type SessionSettings = Omit<SessionData, 'channelAddress' | 'board'>;
+
 /** What a worker that is a process sends by IPC when its session is over. */
 export const SESSION_OVER = 'session-over';

@@ -9,7 +9,7 @@ import { EVENTS_FOR_MEDIAN, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS, TIMEOUT_STUCK_MS
 import type { RangeReport } from '../core/messages.ts';
 import { boardTimeMs } from './execution-board.ts';
 import { GIVEN_UP, TIMED_OUT } from './failures.ts';
-import type { TimeoutRule } from './options.ts';
+import type { TimeoutRule } from './option-rules.ts';
 import type { TokenScatterer } from './token-scatterer.ts';
 import type { WorkerPool } from './worker-pool.ts';
 

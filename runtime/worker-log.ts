@@ -118,7 +118,12 @@ export function logTailOf(path: string, eventRangeID: string): string[] {
 
 /** A process that reached its heap limit says so before it aborts. @param fromBytes where its part of the log begins */
 export function tellsOfHeapLimit(path: string, fromBytes: number): boolean {
-  return lastLines(path, fromBytes).some((line) => /heap out of memory|Reached heap limit/.test(line));
+  return lastLines(path, fromBytes).some(isHeapLimitNotice);
+}
+
+/** Whether V8 says in this text that the process has reached its heap limit. */
+export function isHeapLimitNotice(text: string): boolean {
+  return /heap out of memory|Reached heap limit/.test(text);
 }
 
 /** Complete lines of the last `LOG_TAIL_BYTES`. */

@@ -16,7 +16,7 @@ import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile, WorkerTokens } from '../core/messages.ts';
 import type { InputFormat } from '../payloads/formats/event-format.ts';
 import { inputFormat } from '../payloads/formats/registry.ts';
-import type { PayloadDefinition, WorkerContext } from '../payloads/payload.ts';
+import type { PayloadDefinition, PayloadLog, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import { EventReader } from './event-reader.ts';
@@ -24,7 +24,7 @@ import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
-import type { SessionData } from './session-data.ts';
+import type { SessionSettings } from './session-data.ts';
 import type { ThreadCpuClock } from './thread-cpu-clock.ts';
 import type { WorkerLog } from './worker-log.ts';
 
@@ -49,11 +49,17 @@ const NOT_ITS_FAULT = Object.freeze({ notItsFault: true });
 
 const NO_HEADER = new Uint8Array(0);
 
+/** What a session says and is told; an event that is executed by itself has no scatterer at the other end. */
+export type SessionChannel = Pick<PeerChannel<ToWorker, FromWorker>, 'send' | 'receive'>;
+
+/** Where its payload logs to. */
+export type SessionLog = PayloadLog & Pick<WorkerLog, 'beginRange' | 'tail'>;
+
 export interface SessionParts {
-  readonly data: SessionData;
+  readonly data: SessionSettings;
   readonly board: WorkerBoard;
-  readonly channel: PeerChannel<ToWorker, FromWorker>;
-  readonly log: WorkerLog;
+  readonly channel: SessionChannel;
+  readonly log: SessionLog;
   readonly cpuClock: ThreadCpuClock;
   readonly loadPayload: () => Promise<PayloadDefinition>;
 }

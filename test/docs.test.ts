@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { ERROR_TABLE } from '../core/errors.ts';
 import * as limits from '../core/limits.ts';
 import { FAILURE_CAUSES, RANGE_STATES } from '../core/states.ts';
+import { COMMANDS } from '../runtime/cli/command-list.ts';
 import { environmentNameOf, flagOf, OPTION_KEYS, OPTION_TABLE, type OptionText } from '../runtime/option-table.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -110,6 +111,21 @@ Schema for editors.
 
 ${table(['key', 'flag', 'environment', 'default', 'meaning'], rows)}`;
     await expect(page).toMatchFileSnapshot('../docs/options.md');
+  });
+
+  it('list every command', async () => {
+    const rows = COMMANDS.map(({ name, summary }) => [`\`granule ${name}\``, summary]);
+    const page = `# Commands
+
+\`granule COMMAND --help\` tells of options and gives examples. stdout carries the result, as a table or with \`--json\` for
+scripts; progress and notices go to stderr. Commands that look at a run find it by \`--out DIR\`, by \`GRANULE_OUT\`, by the \`out\` of a
+\`granule.yaml\` in the current folder, or take the current folder. Exit codes are in [errors.md](errors.md).
+
+${table(['command', 'what it does'], rows)}
+An event is named by \`LFN:position\` (\`events.hepmc3:17\`), \`GUID:position\` or an eventRangeID. How to find out why events failed:
+[writing-a-payload.md](writing-a-payload.md#finding-out-why).
+`;
+    await expect(page).toMatchFileSnapshot('../docs/commands.md');
   });
 
   it('list the states of an event range', async () => {

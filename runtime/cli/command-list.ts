@@ -44,6 +44,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/show.ts')).showCommand,
   },
   {
+    name: 'exec',
+    summary: 'execute one event again by itself, in the foreground, with a debugger if need be',
+    load: async () => (await import('./commands/exec.ts')).execCommand,
+  },
+  {
     name: 'retry',
     summary: 'put events that failed for good back, for the next run to try again',
     load: async () => (await import('./commands/retry.ts')).retryCommand,

@@ -115,7 +115,8 @@ function attributeOf(flag: string): string {
   return flag.slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function payloadOptions(pairs: readonly string[]): Record<string, string> {
+/** `--option KEY=VALUE`, as often as it was given. @throws USAGE */
+export function payloadOptions(pairs: readonly string[]): Record<string, string> {
   const options: Record<string, string> = {};
   for (const pair of pairs) {
     const cut = pair.indexOf('=');

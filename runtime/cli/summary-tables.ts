@@ -55,7 +55,11 @@ function failureTable({ failures }: RunSummary, folder: string): string {
     [{ title: 'why' }, { title: 'events', align: 'right' }, { title: 'example' }, { title: 'message' }],
     rows,
   );
-  return `${table + more(failures.length, 'causes', '')}list them: granule events --out ${folder} --status fatal\n`;
+  const next = [
+    `list them: granule events --out ${folder} --status fatal`,
+    `execute one by itself: granule exec --out ${folder} ${first.example}`,
+  ];
+  return `${table + more(failures.length, 'causes', '')}${next.join('\n')}\n`;
 }
 
 function refusals({ refusedInputs }: RunSummary): string {

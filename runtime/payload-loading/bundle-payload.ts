@@ -7,7 +7,9 @@
  * - `import.meta.url`, `__dirname` and the like keep the values they have in the source, so that files beside it are found.
  * - A package that cannot be bundled (native code) stays outside and is loaded from where the payload would find it.
  *
- * What depends on the place (the folder, packages left outside) is written as placeholders, hashed, and filled in then.
+ * What depends on the place (the folder, packages left outside) is written as placeholders and hashed. Where packages were
+ * left outside the bundle is then built once more, with their places: filled in, they would shift the columns that the
+ * source map speaks of.
  */
 import { createHash } from 'node:crypto';
 import { dirname, relative } from 'node:path';
@@ -44,7 +46,7 @@ export async function startBundler(): Promise<void> {
  */
 export async function bundlePayload(path: string): Promise<PayloadBundle> {
   const folder = dirname(path);
-  const outside: OutsideModules = { packages: new Set(), placeholders: new Map() };
+  const outside: OutsideModules = { packages: new Set(), places: new Map(), namedBy: 'placeholder' };
   const build = () =>
     esbuild.build({
       entryPoints: [path],
@@ -72,7 +74,10 @@ export async function bundlePayload(path: string): Promise<PayloadBundle> {
   try {
     for (;;) {
       try {
-        return finishBundle(await build(), folder, outside);
+        outside.namedBy = 'placeholder';
+        const template = await build();
+        outside.namedBy = 'place';
+        return finishBundle(template, outside.places.size === 0 ? template : await build(), folder);
       } catch (error) {
         const messages = (error as { readonly errors?: readonly Message[] }).errors;
         if (messages === undefined) throw error;
@@ -89,19 +94,20 @@ export async function bundlePayload(path: string): Promise<PayloadBundle> {
   }
 }
 
-function finishBundle(result: BuildResult<{ write: false }>, folder: string, outside: OutsideModules): PayloadBundle {
-  const text = (ending: string) => result.outputFiles.find((file) => file.path.endsWith(ending))?.text ?? '';
-  const template = text('.mjs');
-  let code = template.replace(JSON.stringify(ORIGIN_PLACEHOLDER), () =>
+type Built = BuildResult<{ write: false }>;
+
+/** @param template built with placeholders, to be hashed; @param built with the places of modules left outside */
+function finishBundle(template: Built, built: Built, folder: string): PayloadBundle {
+  const text = (result: Built, ending: string) =>
+    result.outputFiles.find((file) => file.path.endsWith(ending))?.text ?? '';
+  // It stands in the banner, on a line that no source is mapped to.
+  const code = text(built, '.mjs').replace(JSON.stringify(ORIGIN_PLACEHOLDER), () =>
     JSON.stringify(pathToFileURL(`${folder}/`).href),
   );
-  for (const [placeholder, place] of outside.placeholders) {
-    code = code.replaceAll(JSON.stringify(placeholder), () => JSON.stringify(place));
-  }
-  const map = JSON.parse(text('.map')) as { sources: string[] };
+  const map = JSON.parse(text(built, '.map')) as { sources: string[] };
   map.sources = map.sources.map((source) => fileURLToPath(new URL(source, pathToFileURL(`${folder}/`))));
   return {
-    identity: createHash('sha256').update(template).digest('hex'),
+    identity: createHash('sha256').update(text(template, '.mjs')).digest('hex'),
     code,
     sourceMap: JSON.stringify(map),
   };

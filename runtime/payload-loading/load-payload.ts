@@ -47,11 +47,26 @@ async function loadBuiltin(builtin: BuiltinPayload, request: PayloadRequest): Pr
   return { ...description, source: builtin.name, identity, moduleUrl };
 }
 
-/** In one thread: it bundles the module, then imports what came of that. */
-async function loadModule(path: string, request: PayloadRequest): Promise<LoadedPayload> {
+/**
+ * A payload whose bundle is kept already; its source may have changed since.
+ *
+ * @throws PAYLOAD_INVALID, PAYLOAD_OPTION_INVALID
+ */
+export function loadBundle(
+  request: Omit<PayloadRequest, 'nameOrPath'> & { readonly source: string; readonly identity: string },
+): Promise<LoadedPayload> {
+  return loadModule(request.source, request, request.identity);
+}
+
+/** In one thread: it bundles the module, unless that was done, then imports what came of that. */
+async function loadModule(
+  path: string,
+  request: Omit<PayloadRequest, 'nameOrPath'>,
+  identity: string | null = null,
+): Promise<LoadedPayload> {
   const { bundleFolder, options, log, signal } = request;
   const loaded = await callPayload(
-    { where: payloadWhere(path), call: { kind: 'load', path, bundleFolder: resolve(bundleFolder), options } },
+    { where: payloadWhere(path), call: { kind: 'load', path, identity, bundleFolder: resolve(bundleFolder), options } },
     { timeoutMs: PAYLOAD_LOAD_TIMEOUT_MS, signal, log },
   );
   return loaded as LoadedPayload;

@@ -14,6 +14,8 @@ export type PayloadCall =
       readonly kind: 'load';
       /** absolute, of the module */
       readonly path: string;
+      /** of a bundle of it that is kept in the folder; null: it is to be bundled */
+      readonly identity: string | null;
       /** absolute */
       readonly bundleFolder: string;
       readonly options: Readonly<Record<string, unknown>>;

@@ -12,8 +12,10 @@ export const ORIGIN_PLACEHOLDER = 'granule-origin:';
 export interface OutsideModules {
   /** names of packages that cannot be bundled; grows while building */
   readonly packages: Set<string>;
-  /** what the bundle is hashed with (package, version, file) → where the module lies here */
-  readonly placeholders: Map<string, string>;
+  /** what the bundle is hashed with (package, version, file) → where the module lies here; grows while building */
+  readonly places: Map<string, string>;
+  /** how the bundle that is being built names them: as it is hashed, or by their places, as it is run */
+  namedBy: 'placeholder' | 'place';
 }
 
 /** Where packages are looked for that a payload may leave to granule. */
@@ -131,6 +133,6 @@ async function resolveOutside(
 
 function leaveOutside(outside: OutsideModules, name: string, place: string): OnResolveResult {
   const placeholder = `granule-outside:${name}`;
-  outside.placeholders.set(placeholder, place);
-  return { path: placeholder, external: true };
+  outside.places.set(placeholder, place);
+  return { path: outside.namedBy === 'place' ? place : placeholder, external: true };
 }

@@ -1,7 +1,8 @@
 /** For tests: a run in this process, as the library starts it. */
 import { Readable } from 'node:stream';
 import { startRun } from '../../runtime/node.ts';
-import { type RunOptions, resolveLibraryOptions } from '../../runtime/options.ts';
+import type { RunOptions } from '../../runtime/option-schema.ts';
+import { resolveLibraryOptions } from '../../runtime/options.ts';
 import type { RunHandle } from '../../runtime/run-handle.ts';
 import type { RunSummary } from '../../runtime/run-summary.ts';
 

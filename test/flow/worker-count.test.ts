@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { toyEventText, toyFooter, toyHeader } from '../../payloads/generator/toy-generator.ts';
-import type { RunOptions } from '../../runtime/options.ts';
+import type { RunOptions } from '../../runtime/option-schema.ts';
 import { runHere } from './run-here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'granule-count-'));

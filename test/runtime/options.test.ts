@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { GranuleError } from '../../core/errors.ts';
 import { coreCount } from '../../runtime/cpu-quota.ts';
+import { RUN_OPTIONS_SCHEMA } from '../../runtime/option-schema.ts';
 import { environmentNameOf, flagOf, OPTION_KEYS, OPTION_TABLE } from '../../runtime/option-table.ts';
 import {
   type OptionLayer,
   type ResolvedRunOptions,
-  RUN_OPTIONS_SCHEMA,
   resolveLibraryOptions,
   resolveRunOptions,
 } from '../../runtime/options.ts';
@@ -103,6 +103,26 @@ describe('options of a run', () => {
     const error = refusal({ 'events-per-rage': 3 });
     expect(error.message).toBe('--events-per-rage: there is no such option');
     expect(error.remedy).toContain('did you mean "eventsPerRange"');
+  });
+
+  it('are told of all that is wrong with them at once', () => {
+    const layer: OptionLayer = {
+      values: { payload: 'digest', out: 'o', worker: 3, seed: 'x' },
+      placeOf: (key) => `granule.yaml: ${key}`,
+      baseFolder: '/',
+    };
+    try {
+      resolveRunOptions([layer], '/');
+      expect.unreachable();
+    } catch (error) {
+      const { code, message, details } = error as GranuleError;
+      expect(code).toBe('CONFIG_INVALID');
+      expect(details).toEqual({ keys: expect.arrayContaining(['input', 'worker', 'seed']) });
+      expect(message.split('\n')[0]).toBe('3 options are wrong or missing:');
+      expect(message).toContain('- granule.yaml: worker: there is no such option\n  did you mean "workers"');
+      expect(message).toContain('- granule.yaml: seed: "x" is not a whole number');
+      expect(message).toContain('- -i, --input is missing');
+    }
   });
 
   it('name the flag that is missing', () => {

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { Manifest } from '../../runtime/manifest.ts';
 import { startRun } from '../../runtime/node.ts';
-import { type RunOptions, resolveLibraryOptions } from '../../runtime/options.ts';
+import type { RunOptions } from '../../runtime/option-schema.ts';
+import { resolveLibraryOptions } from '../../runtime/options.ts';
 import type { RunHandle } from '../../runtime/run-handle.ts';
 import type { RunSummary } from '../../runtime/run-summary.ts';
 

@@ -8,7 +8,7 @@ import type { FromWorker, RangeReport, RangeToken, SequenceRule, ToWorker } from
 import type { OutputDeclarations } from '../../payloads/payload.ts';
 import { ServerChannel } from '../../runtime/channel.ts';
 import { LocalAddresses } from '../../runtime/local-addresses.ts';
-import type { TimeoutRule } from '../../runtime/options.ts';
+import type { TimeoutRule } from '../../runtime/option-rules.ts';
 import { Supervisor } from '../../runtime/supervisor.ts';
 import { TokenScatterer } from '../../runtime/token-scatterer.ts';
 import { WorkerPool } from '../../runtime/worker-pool.ts';

@@ -21,8 +21,9 @@ function define(command: Command): void {
 }
 
 async function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
-  const { explainOptions, runOptionsJsonSchema } = await import('../../options.ts');
+  const { explainOptions } = await import('../../options.ts');
   if (flags['schema'] === true) {
+    const { runOptionsJsonSchema } = await import('../../option-schema.ts');
     await surroundings.results.write(`${JSON.stringify(runOptionsJsonSchema(), null, 2)}\n`);
     return EXIT.ok;
   }

@@ -69,7 +69,7 @@ function templateNamed(name: string): TemplateName {
 
 /** Texts by file name. */
 async function projectFiles(template: TemplateName, folderName: string): Promise<ReadonlyMap<string, string>> {
-  const { runOptionsJsonSchema } = await import('../../options.ts');
+  const { runOptionsJsonSchema } = await import('../../option-schema.ts');
   const name =
     folderName
       .toLowerCase()

@@ -9,6 +9,7 @@ import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { type EventPlace, findEvent } from '../event-reference.ts';
 import { defineOutFlag, openRun } from '../open-run.ts';
 import type { Surroundings } from '../surroundings.ts';
+import { userStack } from '../user-stack.ts';
 
 export const showCommand: CliCommand = { define, run };
 
@@ -80,8 +81,11 @@ function asText(place: EventPlace, range: ShownRange, folder: string): string {
     if (failure.childExitCode !== undefined) facts.push(['exit code', String(failure.childExitCode)]);
   }
   const lines = facts.map(([name, value]) => `${name.padEnd(12)}${value}`);
-  if (failure?.stack !== undefined) lines.push('', failure.stack);
+  if (failure?.stack !== undefined) lines.push('', userStack(failure.stack));
   if (failure !== undefined && failure.logTail.length > 0) lines.push('', 'last log lines:', ...failure.logTail);
-  if (failure !== undefined) lines.push('', `all failed events: granule events --out ${folder} --status fatal`);
+  if (failure !== undefined) {
+    lines.push('', `execute it by itself: granule exec --out ${folder} ${reference}`);
+    lines.push(`all failed events:    granule events --out ${folder} --status fatal`);
+  }
   return printableText(`${lines.join('\n')}\n`);
 }

@@ -48,6 +48,7 @@ describe('the summary of a run', () => {
         'why            events  example   message',
         'payload-error       2  a.lhe:88  no lepton',
         'list them: granule events --out out --status fatal',
+        'execute one by itself: granule exec --out out a.lhe:88',
         '',
         '1 input could not be used:',
         '  b.lhe: ends in event 7 (INPUT_TRUNCATED)',

@@ -1,11 +1,14 @@
 /** Payload modules of a user: found, bundled, described in a thread, their options checked. */
+
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { SourceMap } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type ErrorCode, GranuleError } from '../../../core/errors.ts';
 import { silentLogger } from '../../../core/log.ts';
+import { bundlePayload } from '../../../runtime/payload-loading/bundle-payload.ts';
 import type { LoadedPayload } from '../../../runtime/payload-loading/describe-payload.ts';
 import { importPayload } from '../../../runtime/payload-loading/import-payload.ts';
 import { loadPayload } from '../../../runtime/payload-loading/load-payload.ts';
@@ -62,6 +65,15 @@ describe('a built-in payload', () => {
     expect(error.remedy).toContain('./digset.ts');
   });
 });
+
+function stackOf(fail: () => unknown): string {
+  try {
+    fail();
+  } catch (error) {
+    return (error as Error).stack ?? '';
+  }
+  throw new Error('it did not fail');
+}
 
 describe('a module', () => {
   it('in TypeScript with its own imports is bundled, and its bundle imports nothing of the project', async () => {
@@ -129,16 +141,26 @@ describe('a module', () => {
     expect(payload.version).toBe('function');
   });
 
+  it('names the places of its source although a module stays outside of the bundle', async () => {
+    const text = [
+      'export default { name: "x", outputs: {}, execute() {},',
+      '  options: async () => (await import("zod")).z.object({}),',
+      '  initialize() { const a = { why: "three" };',
+      '    throw new Error(a.why); },',
+      '};',
+    ];
+    const { code, sourceMap } = await bundlePayload(write('p.ts', text.join('\n')));
+    const lines = code.split('\n');
+    const line = lines.findIndex((built) => built.includes('throw'));
+    expect(lines[line]).toContain('import("file://');
+    const place = new SourceMap(JSON.parse(sourceMap)).findEntry(line, lines[line]?.indexOf('throw') ?? 0);
+    expect(place).toMatchObject({ originalLine: 3, originalColumn: 4 });
+  });
+
   it('that throws names the line of the source in its stack, not of the bundle', async () => {
     const path = write('p.ts', payloadText('initialize() {\n\n    throw new Error("three");\n  }'));
     const definition = await importPayload((await load(path)).moduleUrl);
-    const fail = () => definition.initialize?.({} as never);
-    expect(fail).toThrow('three');
-    try {
-      await fail();
-    } catch (error) {
-      expect((error as Error).stack).toContain(`${path}:5:11`);
-    }
+    expect(stackOf(() => definition.initialize?.({} as never))).toContain(`${path}:5:11`);
   });
 });
 
