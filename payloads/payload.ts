@@ -88,6 +88,8 @@ export interface WorkerContext<Options, Shared> {
   readonly workerIndex: number;
   /** a folder of this worker's own, emptied when the run ends */
   readonly folder: string;
+  /** what one event may write to one stream; more fails the event */
+  readonly outputBytesMax: number;
   readonly log: PayloadLog;
 }
 

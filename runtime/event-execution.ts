@@ -128,6 +128,10 @@ export class ExecutionContext implements EventContext<unknown, unknown> {
     return this.#worker.folder;
   }
 
+  get outputBytesMax(): number {
+    return this.#worker.outputBytesMax;
+  }
+
   get log(): WorkerContext<unknown, unknown>['log'] {
     return this.#worker.log;
   }

@@ -172,6 +172,7 @@ export class WorkerSession {
       shared: data.shared,
       workerIndex: data.workerIndex,
       folder: data.folder,
+      outputBytesMax: data.outputBytesMax,
       log,
     };
     this.#sequencer = new OutputSequencer({

@@ -77,15 +77,19 @@ async function runCommand(event: PayloadEvent, context: Context, files: EventFil
   context.signal.addEventListener('abort', terminate, { once: true });
   try {
     child.stdin.end(used.has('event') || used.has('input') ? undefined : event.bytes);
-    const stdout = used.has('output') ? keepTail(child) : keepAll(child);
+    const bytesMax = Math.min(COMMAND_OUTPUT_BYTES_MAX, context.outputBytesMax);
+    const stdout = used.has('output') ? keepTail(child) : keepAll(child, bytesMax);
     const end = await child.ended;
-    context.signal.throwIfAborted();
     const logTail = [...stdout.tail.lines(), ...child.stderrTail.lines()];
-    if (stdout.overflowed) throw tooLarge(logTail);
+    if (context.signal.aborted) {
+      for (const line of logTail) context.log.warn(line);
+      throw context.signal.reason;
+    }
+    if (stdout.overflowed) throw tooLarge(bytesMax, logTail);
     const failure = failureOfEnd(end, 'the command', logTail);
     if (failure !== undefined) throw failure;
     for (const line of logTail) context.log.debug(line);
-    return used.has('output') ? readOutput(files.output, logTail) : Buffer.concat(stdout.chunks);
+    return used.has('output') ? readOutput(files.output, bytesMax, logTail) : Buffer.concat(stdout.chunks);
   } finally {
     context.signal.removeEventListener('abort', terminate);
   }
@@ -105,12 +109,12 @@ function keepTail(child: ChildProcess): Stdout {
   return kept;
 }
 
-function keepAll(child: ChildProcess): Stdout {
+function keepAll(child: ChildProcess, bytesMax: number): Stdout {
   const kept: Stdout = { chunks: [], tail: new OutputTail(), overflowed: false };
   let sizeBytes = 0;
   child.stdout.on('data', (chunk: Uint8Array) => {
     sizeBytes += chunk.length;
-    if (sizeBytes <= COMMAND_OUTPUT_BYTES_MAX) {
+    if (sizeBytes <= bytesMax) {
       kept.chunks.push(chunk);
     } else if (!kept.overflowed) {
       kept.overflowed = true;
@@ -121,18 +125,18 @@ function keepAll(child: ChildProcess): Stdout {
   return kept;
 }
 
-function readOutput(path: string, logTail: readonly string[]): Uint8Array {
+function readOutput(path: string, bytesMax: number, logTail: readonly string[]): Uint8Array {
   const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size;
   if (sizeBytes === undefined) {
     const message = 'the command ended well but left no {output} file; one without output leaves an empty file';
     throw new PayloadFailure(message, { cause: 'output-invalid', logTail });
   }
-  if (sizeBytes > COMMAND_OUTPUT_BYTES_MAX) throw tooLarge(logTail);
+  if (sizeBytes > bytesMax) throw tooLarge(bytesMax, logTail);
   return readFileSync(path);
 }
 
-function tooLarge(logTail: readonly string[]): PayloadFailure {
-  return new PayloadFailure(`the command wrote more than ${COMMAND_OUTPUT_BYTES_MAX} bytes for one event`, {
+function tooLarge(bytesMax: number, logTail: readonly string[]): PayloadFailure {
+  return new PayloadFailure(`the command wrote more than ${bytesMax} bytes for one event`, {
     cause: 'output-too-large',
     logTail,
   });

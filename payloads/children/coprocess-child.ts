@@ -113,7 +113,10 @@ export class CoprocessChild {
       this.send(message);
       return await answer;
     } catch (error) {
-      signal?.throwIfAborted();
+      if (signal?.aborted === true) {
+        for (const line of this.#tail()) this.#log.warn(line);
+        throw signal.reason;
+      }
       throw error;
     } finally {
       signal?.removeEventListener('abort', end);

@@ -3,6 +3,7 @@
  * `initialize`, `execute` and `finalize` are called in their order, and what it wrote is handed back.
  */
 import type { FormatName } from '../../core/file-index.ts';
+import { OUTPUT_BYTES_MAX_DEFAULT } from '../../core/limits.ts';
 import { createRandom, eventSeed, type Random } from '../../core/random.ts';
 import {
   declaredOutputs,
@@ -73,6 +74,7 @@ export async function runPayload<Options, Shared, Decoded>(
     shared: structuredClone(prepared) as Shared,
     workerIndex: 0,
     folder: '',
+    outputBytesMax: OUTPUT_BYTES_MAX_DEFAULT,
     log: silentLog,
   };
   await definition.initialize?.(worker);

@@ -34,7 +34,7 @@ const ITS_WORKER: readonly Misdeed[] = [
   { code: `Promise.reject(new Error('late')); await new Promise(() => {});`, cause: 'payload-late-error' },
   { code: `setTimeout(() => { throw new Error('after all'); }, 20);`, cause: null },
   { code: 'process.exit(3);', cause: 'payload-exit' },
-  { code: 'const all = []; for (;;) all.push(new Array(10_000).fill(Math.random()));', cause: 'out-of-memory' },
+  { code: 'const all = []; for (;;) all.push(new Array(200_000).fill(1.5));', cause: 'out-of-memory' },
   { code: 'for (;;);', cause: 'timeout' },
   { code: 'await new Promise(() => {});', cause: 'timeout' },
   {

@@ -98,7 +98,7 @@ function soak(folder: RunFolder, isolation: string, mark: string): Promise<Soake
     '--isolation',
     isolation,
   ].concat(
-    ['--workers', String(WORKERS), '--timeout', '1s', '--failures-max', '2', '--halt', 'off', '--heap-max', '32'],
+    ['--workers', String(WORKERS), '--timeout', '1500ms', '--failures-max', '2', '--halt', 'off', '--heap-max', '32'],
     ['--output-size-max', '1MB', '--json', '--quiet'],
   );
   const TMPDIR = join(temporary, isolation);

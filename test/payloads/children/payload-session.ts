@@ -1,7 +1,9 @@
 /** A payload in this process, event by event, as a worker's session would run it: with a folder, a log and a signal. */
+
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { OUTPUT_BYTES_MAX_DEFAULT } from '../../../core/limits.ts';
 import type { PayloadDefinition, PayloadEvent } from '../../../payloads/payload.ts';
 import { PayloadFailure, type PayloadFailureFacts } from '../../../payloads/payload-failure.ts';
 import { parsePayloadOptions } from '../../../runtime/payload-loading/parse-options.ts';
@@ -28,7 +30,7 @@ export async function openSession<Options>(
   const logged: string[] = [];
   const note = (message: string): void => void logged.push(message);
   const log = { debug: note, info: note, warn: note, error: note };
-  const worker = { options, shared: undefined, workerIndex: 0, folder, log };
+  const worker = { options, shared: undefined, workerIndex: 0, folder, outputBytesMax: OUTPUT_BYTES_MAX_DEFAULT, log };
   await payload.initialize?.(worker);
 
   const execute: PayloadSession['execute'] = async (event, signal = new AbortController().signal) => {
