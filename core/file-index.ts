@@ -57,4 +57,6 @@ export interface EventSpan {
   readonly offsets: Float64Array;
   /** byte length of each event */
   readonly lengths: Uint32Array;
+  /** CRC-32 of each event's bytes; undefined where the index keeps none */
+  readonly checksums?: Uint32Array | undefined;
 }

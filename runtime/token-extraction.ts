@@ -8,6 +8,7 @@ import { GranuleError } from '../core/errors.ts';
 import type { EventSpan, FileRecord } from '../core/file-index.ts';
 import type { Guid } from '../core/ids.ts';
 import type { ExtractFile, RangeToken, WorkerFile } from '../core/messages.ts';
+import type { ByteRange } from './remote/byte-source.ts';
 import { isRemotePlace } from './remote/place.ts';
 
 /** Where events lie: the event index. */
@@ -41,7 +42,13 @@ export interface ByteRequest {
   /** half-open range of inflated bytes; of entries, counted from 0, in a ROOT file */
   readonly offsetBytes: number;
   readonly lengthBytes: number;
+  /** what is known of the bytes: see `ByteRange` */
+  readonly crc32?: number;
+  readonly parts?: readonly ByteRange[];
 }
+
+/** A token whose bytes ride, as it is asked for; the checks do not travel on. */
+type LocatedToken = RangeToken & Pick<ByteRequest, 'crc32' | 'parts'>;
 
 /** Tokens that may be sent: at most a few megabytes of frames at once. */
 export interface TokenBatch {
@@ -184,7 +191,8 @@ export class TokenExtraction {
     const first = run[0];
     const last = run[run.length - 1];
     assert(first !== undefined && last !== undefined, 'a run holds a range');
-    const { record } = this.#known(first.fileIndex).file;
+    const { file, path } = this.#known(first.fileIndex);
+    const { record } = file;
     const count = last.lastEvent - first.startEvent + 1;
     const span =
       record.format === 'root'
@@ -194,7 +202,7 @@ export class TokenExtraction {
       const begin = range.startEvent - first.startEvent;
       const end = range.lastEvent - first.startEvent;
       const offsetBytes = span.offsets[begin] ?? 0;
-      tokens.push({
+      const token: LocatedToken = {
         rangeIndex: range.rangeIndex,
         attemptNr: range.attemptNr,
         fileIndex: range.fileIndex,
@@ -207,7 +215,9 @@ export class TokenExtraction {
         frame: -1,
         failedEvents: null,
         suspect: range.suspect === true,
-      });
+        ...(path === null ? checksOf(span, begin, end) : {}),
+      };
+      tokens.push(token);
     }
   }
 
@@ -240,6 +250,21 @@ function placesIn({ bytes, lengths }: EventRun): Pick<RangeToken, 'lengthBytes' 
     return [offset - length, length];
   });
   return { lengthBytes: bytes.length, cuts };
+}
+
+/** Checksums of the events from `begin` to `end` of the span, both included, as far as they are known. */
+function checksOf({ checksums, offsets, lengths }: EventSpan, begin: number, end: number): Partial<LocatedToken> {
+  if (checksums === undefined) return {};
+  const parts: Required<Pick<ByteRange, 'offsetBytes' | 'lengthBytes' | 'crc32'>>[] = [];
+  for (let index = begin; index <= end; index += 1) {
+    parts.push({
+      offsetBytes: offsets[index] ?? 0,
+      lengthBytes: lengths[index] ?? 0,
+      crc32: checksums[index] ?? 0,
+    });
+  }
+  const [only] = parts;
+  return parts.length === 1 && only !== undefined ? { crc32: only.crc32 } : { parts };
 }
 
 /** Offset (relative to the first event) and length of each event, alternating. */

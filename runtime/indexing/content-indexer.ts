@@ -8,6 +8,7 @@ import type { FormatName, RunSegment } from '../../core/file-index.ts';
 import { RECOGNISE_BYTES_MAX } from '../../core/limits.ts';
 import type { Indexer } from '../../payloads/formats/event-format.ts';
 import { INPUT_FORMAT_TITLES, recogniseFormat } from '../../payloads/formats/registry.ts';
+import { EventChecksums } from './event-checksums.ts';
 import { type NumberTable, NumberTableBuilder } from './number-blocks.ts';
 import { PlaceBlockWriter } from './place-blocks.ts';
 
@@ -23,7 +24,8 @@ export interface IndexedEvents {
 const FOUND_BYTES_SHOWN = 40;
 
 export class ContentIndexer {
-  readonly #places = new PlaceBlockWriter();
+  readonly #places: PlaceBlockWriter;
+  readonly #checksums: EventChecksums | undefined;
   readonly #numbers = new NumberTableBuilder();
   readonly #runSegments: RunSegment[] = [];
   #format: FormatName | undefined;
@@ -31,12 +33,18 @@ export class ContentIndexer {
   /** what came before the format was recognised */
   #head: Buffer = Buffer.alloc(0);
 
+  /** @param options.checksums keep a CRC-32 of each event, for a file that will be read from far away */
+  constructor({ checksums }: { readonly checksums: boolean }) {
+    this.#places = new PlaceBlockWriter({ checksums });
+    if (checksums) this.#checksums = new EventChecksums((crc) => this.#places.setChecksum(crc));
+  }
+
   /** @throws INPUT_UNRECOGNISED, INPUT_MALFORMED, INPUT_TRUNCATED */
   push(chunk: Uint8Array): void {
     if (this.#indexer !== undefined) {
-      this.#indexer.push(chunk);
+      this.#feed(this.#indexer, chunk);
     } else if (this.#head.length === 0 && chunk.length >= RECOGNISE_BYTES_MAX) {
-      this.#recognise(chunk.subarray(0, RECOGNISE_BYTES_MAX)).push(chunk);
+      this.#feed(this.#recognise(chunk.subarray(0, RECOGNISE_BYTES_MAX)), chunk);
     } else {
       this.#head = Buffer.concat([this.#head, chunk]);
       if (this.#head.length >= RECOGNISE_BYTES_MAX) this.#recogniseHead();
@@ -67,7 +75,13 @@ export class ContentIndexer {
   #recogniseHead(): void {
     const head = this.#head;
     this.#head = Buffer.alloc(0);
-    this.#recognise(head.subarray(0, RECOGNISE_BYTES_MAX)).push(head);
+    this.#feed(this.#recognise(head.subarray(0, RECOGNISE_BYTES_MAX)), head);
+  }
+
+  #feed(indexer: Indexer, chunk: Uint8Array): void {
+    this.#checksums?.enter(chunk);
+    indexer.push(chunk);
+    this.#checksums?.leave();
   }
 
   #recognise(head: Uint8Array): Indexer {
@@ -83,6 +97,7 @@ export class ContentIndexer {
     this.#indexer = format.createIndexer({
       event: (offsetBytes, lengthBytes, eventNumber, runNumber) => {
         this.#places.add(offsetBytes, lengthBytes);
+        this.#checksums?.event(offsetBytes, lengthBytes);
         this.#numbers.add(this.#places.eventCount, eventNumber, runNumber);
       },
       runSegment: (offsetBytes, lengthBytes) => {

@@ -22,6 +22,7 @@ import { type Database, openStore, type RootDatabase, type StoreKey } from '../.
 import type { FileStamp } from './file-stamp.ts';
 import type { IndexedFile } from './index-file.ts';
 import type { Fences } from './number-blocks.ts';
+import { hasChecksums } from './place-blocks.ts';
 
 export interface EventIndexOptions {
   /** folder of the store; created unless `readOnly` */
@@ -132,10 +133,15 @@ export class EventIndexStore {
     }
   }
 
-  /** Adds a file unless it is there, and what its path stands for. On disk when the promise resolves. */
+  /**
+   * Adds a file unless it is there, with its checksums if it lacks those, and what its path stands for. On disk when
+   * the promise resolves.
+   */
   async add(file: IndexedFile, at: { readonly path: string; readonly stamp: FileStamp } | undefined): Promise<void> {
     await this.#write(() => {
-      if (this.#guids.get(file.record.guid) === undefined) this.#putFile(file);
+      const fileID = this.#guids.get(file.record.guid);
+      if (fileID === undefined) this.#putFile(file);
+      else if (this.#lacksChecksums(fileID, file)) this.#putPlaces(fileID, file);
       if (at !== undefined) this.#paths.putSync(pathKey(at.path), { ...at.stamp, guid: file.record.guid });
     });
   }
@@ -184,19 +190,27 @@ export class EventIndexStore {
   }
 
   #putFile(file: IndexedFile): void {
-    const { record, placeBlocks, numbers } = file;
+    const { record, numbers } = file;
     const { first, last, entryCount } = numbers;
     const fileID = this.#meta.get('nextFileID') ?? 1;
     this.#meta.putSync('nextFileID', fileID + 1);
     this.#guids.putSync(record.guid, fileID);
     this.#files.putSync(fileID, { record, entryCount, first, last });
-    placeBlocks.forEach((block, index) => {
-      this.#places.putSync([fileID, index], asBuffer(block));
-    });
+    this.#putPlaces(fileID, file);
     numbers.blocks.forEach((block, index) => {
       this.#numbers.putSync([fileID, index], asBuffer(block));
     });
     if (entryCount > 0) this.#fences.putSync(fileID, packFences(numbers.fences));
+  }
+
+  #putPlaces(fileID: number, { placeBlocks }: IndexedFile): void {
+    placeBlocks.forEach((block, index) => {
+      this.#places.putSync([fileID, index], asBuffer(block));
+    });
+  }
+
+  #lacksChecksums(fileID: number, { placeBlocks: [first] }: IndexedFile): boolean {
+    return first !== undefined && hasChecksums(first) && !hasChecksums(this.placeBlock(fileID, 0));
   }
 
   #present<Bytes extends Uint8Array>(bytes: Bytes | undefined, fileID: number): Bytes {

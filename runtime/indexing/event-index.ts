@@ -14,7 +14,7 @@ import { type EventIndexOptions, EventIndexStore, type KnownFile, type PathRow }
 import type { FileStamp } from './file-stamp.ts';
 import type { IndexedFile } from './index-file.ts';
 import { type Fences, findBlock, findEntry, type NumberBlock, unpackNumberBlock } from './number-blocks.ts';
-import { EVENTS_PER_BLOCK, type PlaceBlock, unpackPlaceBlock } from './place-blocks.ts';
+import { EVENTS_PER_BLOCK, hasChecksums, type PlaceBlock, unpackPlaceBlock } from './place-blocks.ts';
 
 export type { EventIndexOptions, PathRow } from './event-index-store.ts';
 
@@ -93,6 +93,7 @@ export class EventIndex {
     this.#checkPosition(file, firstPosition + count - 1);
     const offsets = new Float64Array(count);
     const lengths = new Uint32Array(count);
+    let checksums: Uint32Array | undefined;
     let done = 0;
     while (done < count) {
       const index = firstPosition - 1 + done;
@@ -101,9 +102,13 @@ export class EventIndex {
       const taken = Math.min(count - done, EVENTS_PER_BLOCK - within);
       offsets.set(block.offsets.subarray(within, within + taken), done);
       lengths.set(block.lengths.subarray(within, within + taken), done);
+      if (block.checksums !== undefined) {
+        checksums ??= new Uint32Array(count);
+        checksums.set(block.checksums.subarray(within, within + taken), done);
+      }
       done += taken;
     }
-    return { firstPosition, count, offsets, lengths };
+    return { firstPosition, count, offsets, lengths, checksums };
   }
 
   /**
@@ -147,6 +152,12 @@ export class EventIndex {
       }
     });
     return matches;
+  }
+
+  /** Whether the index keeps a checksum of each event of the file. */
+  hasChecksums(guid: Guid): boolean {
+    const { fileID, record } = this.#require(guid);
+    return record.format !== 'root' && hasChecksums(this.#store.placeBlock(fileID, 0));
   }
 
   /** Whether the index keeps exactly these blocks for the file. */

@@ -32,26 +32,34 @@ export type ListTrees = (record: FileRecord, places: readonly string[]) => Promi
 /** Called between reads; throws to give up. */
 export type CheckCancelled = () => void;
 
+export interface IndexFileOptions {
+  readonly checkCancelled?: CheckCancelled;
+  /** without it, ROOT files are refused */
+  readonly listTrees?: ListTrees | undefined;
+  /** keep a CRC-32 of each event: default false */
+  readonly checksums?: boolean;
+}
+
 /**
  * Indexes a local file.
  *
- * @param listTrees without it, ROOT files are refused
  * @returns the index, and the stamp the file had while it was read
  * @throws INPUT_NOT_FOUND, INPUT_UNREADABLE, INPUT_EMPTY, INPUT_UNRECOGNISED, INPUT_MALFORMED, INPUT_TRUNCATED; and
  *   INPUT_CHANGED when somebody writes to the file meanwhile. All name the path. For ROOT files also what `listTrees` throws.
  */
 export async function indexFile(
   path: string,
-  checkCancelled: CheckCancelled = () => undefined,
-  listTrees: ListTrees = refuseRoot,
+  options: IndexFileOptions = {},
 ): Promise<{ readonly file: IndexedFile; readonly stamp: FileStamp }> {
+  const { checkCancelled = () => undefined, listTrees = refuseRoot, checksums = false } = options;
   return await naming(path, async () => {
     const fd = openForReading(path);
     try {
       const stamp = stampOf(fstatSync(fd));
-      const file = await indexStream(chunksOf(fd, checkCancelled), basename(path), (record) =>
-        listTrees(record, [path]),
-      );
+      const file = await indexStream(chunksOf(fd, checkCancelled), basename(path), {
+        listTrees: (record) => listTrees(record, [path]),
+        checksums,
+      });
       const after = stampOf(fstatSync(fd));
       if (after.sizeBytes !== stamp.sizeBytes || after.mtimeMs !== stamp.mtimeMs) {
         throw new GranuleError('INPUT_CHANGED', 'the file was written to while it was read', {
@@ -70,17 +78,21 @@ export async function indexFile(
  *
  * @param chunks the file as it lies on disk or server: still compressed, if it is
  * @param lfn its base name
- * @param listTrees without it, ROOT files are refused
+ * @param options.listTrees without it, ROOT files are refused
  * @throws as {@link indexFile}, without the path
  */
 export async function indexStream(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   lfn: string,
-  listTrees: (record: FileRecord) => Promise<readonly RootTree[]> = refuseRoot,
+  options: {
+    readonly listTrees?: ((record: FileRecord) => Promise<readonly RootTree[]>) | undefined;
+    readonly checksums?: boolean;
+  } = {},
 ): Promise<IndexedFile> {
+  const { listTrees = refuseRoot, checksums = false } = options;
   const source = new HashedSource(chunks);
   if (isRootFile(await source.head())) return await indexRootFile(source, lfn, listTrees);
-  const indexer = new ContentIndexer();
+  const indexer = new ContentIndexer({ checksums });
   const compression = isGzip(await source.head()) ? 'gzip' : 'none';
   if (compression === 'gzip') await inflateInto(indexer, source);
   else for await (const chunk of source) indexer.push(chunk);

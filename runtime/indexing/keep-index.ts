@@ -20,7 +20,7 @@ export async function indexPath(
 ): Promise<IndexAnswer> {
   const unchanged = findUnchanged(index, path);
   if (unchanged !== undefined) return unchanged;
-  const { file, stamp } = await indexFile(path, options.checkCancelled, options.listTrees);
+  const { file, stamp } = await indexFile(path, options);
   const absolutePath = resolve(path);
   const previousGuid = index.pathRow(absolutePath)?.guid ?? file.record.guid;
   const hasChanged = previousGuid !== file.record.guid;
@@ -41,7 +41,7 @@ export async function verifyPath(
 ): Promise<VerifyAnswer> {
   const kept = index.fileRecord(guid);
   if (kept === undefined) return { kind: 'unknown' };
-  const { file } = await indexFile(path, options.checkCancelled, options.listTrees);
+  const { file } = await indexFile(path, { ...options, checksums: index.hasChecksums(guid) });
   if (file.record.guid !== guid) return { kind: 'other-content', found: file.record.guid };
   const isSame =
     kept.eventCount === file.record.eventCount &&

@@ -12,6 +12,8 @@ export interface ByteRange {
   readonly lengthBytes: number;
   /** CRC-32 (zlib's) of these bytes, where an index or server told it: then it is checked */
   readonly crc32?: number;
+  /** stretches of these bytes whose CRC-32 is known */
+  readonly parts?: readonly ByteRange[];
 }
 
 /** A digest of the whole file as its server states it; `hex` in lower case, adler32 with its leading zeros. */
@@ -53,16 +55,26 @@ export interface ByteSource {
 
 /** Throws `SOURCE_CORRUPT` for the first range whose bytes do not have the CRC-32 that is known of them. */
 export function verifyChecksums(ranges: readonly ByteRange[], results: readonly Uint8Array[], place: string): void {
-  for (const [index, { offsetBytes, lengthBytes, crc32: wanted }] of ranges.entries()) {
-    if (wanted === undefined) continue;
-    const found = crc32(results[index] ?? new Uint8Array(0));
-    if (found === wanted) continue;
-    throw new GranuleError(
-      'SOURCE_CORRUPT',
-      `${place}: the ${lengthBytes} bytes from ${offsetBytes} on have CRC-32 ${hex(found)} instead of ${hex(wanted)}`,
-      { details: { place, offsetBytes, lengthBytes } },
-    );
+  for (const [index, range] of ranges.entries()) verifyRange(range, results[index] ?? new Uint8Array(0), place);
+}
+
+function verifyRange(
+  { offsetBytes, lengthBytes, crc32: wanted, parts }: ByteRange,
+  bytes: Uint8Array,
+  place: string,
+): void {
+  for (const part of parts ?? []) {
+    const from = part.offsetBytes - offsetBytes;
+    verifyRange(part, bytes.subarray(from, from + part.lengthBytes), place);
   }
+  if (wanted === undefined) return;
+  const found = crc32(bytes);
+  if (found === wanted) return;
+  throw new GranuleError(
+    'SOURCE_CORRUPT',
+    `${place}: the ${lengthBytes} bytes from ${offsetBytes} on have CRC-32 ${hex(found)} instead of ${hex(wanted)}`,
+    { details: { place, offsetBytes, lengthBytes } },
+  );
 }
 
 function hex(crc: number): string {

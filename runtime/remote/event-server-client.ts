@@ -20,7 +20,7 @@ type EventServerPlace = Extract<Place, { kind: 'event-server' }>;
 
 /**
  * The index of a file as the server has it. Event numbers are not part of it: look-ups by run and event are the
- * server's.
+ * server's. Neither are checksums, which the server sends with the events.
  *
  * @throws SOURCE_UNREACHABLE, SOURCE_REFUSED, INPUT_NOT_FOUND; SOURCE_CORRUPT for an answer that makes no sense
  */
@@ -36,7 +36,7 @@ export async function fetchServedFile(
   if (format === 'root') return { record, format, eventCount, runSegments, placeBlocks: [], numbers };
   const url = eventServerUrl(place, 'tokens');
   const answer = await get(client, url, EVENT_PLACES_TYPE, signal);
-  const places = new PlaceBlockWriter();
+  const places = new PlaceBlockWriter({ checksums: false });
   let held: Buffer = Buffer.alloc(0);
   for await (const chunk of streamBody(client, answer, signal)) {
     held = held.length === 0 ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : Buffer.concat([held, chunk]);

@@ -97,11 +97,10 @@ async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: A
   if (factory.cache !== undefined && key !== undefined) {
     source = new CachedSource(source, factory.cache.file(key), identity);
   }
-  const indexed = await indexStream(
-    checkStream(source.stream(0, signal), identity.checksums, place),
-    lfn,
-    listTrees === undefined ? undefined : (record) => listTrees(record, [place]),
-  );
+  const indexed = await indexStream(checkStream(source.stream(0, signal), identity.checksums, place), lfn, {
+    listTrees: listTrees === undefined ? undefined : (record) => listTrees(record, [place]),
+    checksums: true,
+  });
   checkContent(indexed.record, file);
   if (key !== undefined) await factory.cache?.adopt(key, contentKey(indexed.record.sha256));
   return indexed;

@@ -211,6 +211,8 @@ export class ReplicaSet implements ByteSource {
     if (!isGranuleError(error)) throw error;
     const { clock, log, name, timing } = this.#options;
     const nowMs = clock.monotonicMs();
+    // A wrong answer says nothing of others: it counts for the read that got it, and makes nobody else wait longer.
+    let failures = 1;
     if (trial !== undefined) {
       trial.tries += 1;
       trial.failingSinceMs ??= nowMs;
@@ -218,17 +220,21 @@ export class ReplicaSet implements ByteSource {
       if (error.code === 'SOURCE_CORRUPT') {
         const corruptions = (trial.corruptions.get(member) ?? 0) + 1;
         trial.corruptions.set(member, corruptions);
+        failures = corruptions;
         if (corruptions >= CORRUPT_MAX) trial.liars.add(member);
       }
     }
-    member.failures += 1;
+    if (error.code !== 'SOURCE_CORRUPT') {
+      member.failures += 1;
+      failures = member.failures;
+    }
     if (isFinal(error, member)) {
       member.out = error;
       log.warn({ file: name, place: member.source.place, code: error.code, reason: error.message }, 'replica left out');
       return;
     }
     const { retryAfterMs } = error.details;
-    const jitterMs = fullJitterMs(member.failures, timing, Math.random());
+    const jitterMs = fullJitterMs(failures, timing, Math.random());
     const asideMs = Math.max(jitterMs, typeof retryAfterMs === 'number' ? retryAfterMs : 0);
     member.asideUntilMs = nowMs + asideMs;
     log.info(

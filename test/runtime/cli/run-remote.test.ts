@@ -74,6 +74,24 @@ describe('a run on remote input', () => {
     expect(output('out')).toBe(await localOutput());
   });
 
+  it('notices wrong bytes by the checksums of the index, and fetches them again', async () => {
+    let number = 0;
+    server.faults = ({ range }) => {
+      if (range === undefined || range === 'bytes=0-0') return [];
+      number += 1;
+      return number % 2 === 1 ? [{ kind: 'wrong-bytes' }] : [];
+    };
+    const url = server.url('/events.hepmc3').href;
+    expect((await run(url, 'out', ['--cache', 'cache'])).code).toBe(0);
+    expect((await run(url, 'ranges', ['--events-per-range', '7'])).code).toBe(0);
+    expect(number).toBeGreaterThan(2);
+    const expected = await localOutput();
+    expect([output('out') === expected, output('ranges') === expected]).toEqual([true, true]);
+    server.faults = ({ range }) => (range === undefined || range === 'bytes=0-0' ? [] : [{ kind: 'wrong-bytes' }]);
+    const failed = await run(url, 'failed', ['--events', '1-2']);
+    expect([failed.code, failed.stderr]).toEqual([4, expect.stringContaining('instead of')]);
+  });
+
   it('inflates what is compressed', async () => {
     expect((await run(server.url('/packed.gz').href, 'out')).code).toBe(0);
     const positions = output('out', 'packed.gz')

@@ -7,7 +7,12 @@ import {
   NumberTableBuilder,
   unpackNumberBlock,
 } from '../../../runtime/indexing/number-blocks.ts';
-import { EVENTS_PER_BLOCK, PlaceBlockWriter, unpackPlaceBlock } from '../../../runtime/indexing/place-blocks.ts';
+import {
+  EVENTS_PER_BLOCK,
+  hasChecksums,
+  PlaceBlockWriter,
+  unpackPlaceBlock,
+} from '../../../runtime/indexing/place-blocks.ts';
 import { VarintReader, VarintWriter } from '../../../runtime/indexing/varint.ts';
 
 describe('varints', () => {
@@ -29,26 +34,29 @@ describe('varints', () => {
 });
 
 describe('place blocks', () => {
-  it('give back offsets and lengths of any file', () => {
+  it('give back offsets, lengths and checksums of any file', () => {
     const event = fc.record({
       gap: fc.oneof({ weight: 9, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(2 ** 40) }),
       length: fc.oneof(fc.constant(2053), fc.integer({ min: 1, max: 2 ** 29 })),
+      crc: fc.nat(2 ** 32 - 1),
     });
     fc.assert(
-      fc.property(fc.array(event, { minLength: 1, maxLength: 400 }), (events) => {
-        const writer = new PlaceBlockWriter();
-        const expected: number[][] = [];
+      fc.property(fc.array(event, { minLength: 1, maxLength: 400 }), fc.boolean(), (events, checksums) => {
+        const writer = new PlaceBlockWriter({ checksums });
+        const expected: (number | undefined)[][] = [];
         let offset = 0;
-        for (const { gap, length } of events) {
+        for (const { gap, length, crc } of events) {
           offset += gap;
           writer.add(offset, length);
-          expected.push([offset, length]);
+          writer.setChecksum(crc);
+          expected.push([offset, length, checksums ? crc : undefined]);
           offset += length;
         }
         const found = writer.finish().flatMap((bytes, index) => {
           const count = Math.min(EVENTS_PER_BLOCK, events.length - index * EVENTS_PER_BLOCK);
-          const { offsets, lengths } = unpackPlaceBlock(bytes, count);
-          return Array.from(offsets, (value, at) => [value, lengths[at] ?? 0]);
+          const places = unpackPlaceBlock(bytes, count);
+          expect(hasChecksums(bytes)).toBe(checksums);
+          return Array.from(places.offsets, (value, at) => [value, places.lengths[at], places.checksums?.[at]]);
         });
         expect(found).toEqual(expected);
       }),

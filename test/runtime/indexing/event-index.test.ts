@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Guid, parseGuid } from '../../../core/ids.ts';
 import { openStore } from '../../../core/store.ts';
@@ -138,6 +139,26 @@ describe('a store', () => {
     const scattered = upTo(20_000).map((n) => (n * 7919) % 1_000_003);
     await index.add(await indexStream([listing(scattered)], 'a.hepmc'));
     expect(statSync(join(path, 'data.mdb')).size / 20_000).toBeLessThan(40);
+  });
+
+  it('takes at most 40 bytes an event with checksums, too, and gains those with a file that has them', async () => {
+    const path = freshPath('sums');
+    const bytes = listing(upTo(20_000).map((n) => (n * 7919) % 1_000_003));
+    await using index = await EventIndex.open({ path, readOnly: false });
+    const bare = await indexStream([bytes], 'a.hepmc');
+    const { guid } = bare.record;
+    await index.add(bare);
+    expect([index.hasChecksums(guid), index.lookupSpan(guid, 1, 1).checksums]).toEqual([false, undefined]);
+    const checked = await indexStream([bytes], 'a.hepmc', { checksums: true });
+    await index.add(checked);
+    await index.add(bare);
+    expect(statSync(join(path, 'data.mdb')).size / 20_000).toBeLessThan(40);
+    await using again = await EventIndex.open({ path, readOnly: true });
+    expect(again.hasChecksums(guid)).toBe(true);
+    expect(again.hasSameBlocks(guid, checked)).toBe(true);
+    const { offsets, lengths, checksums } = again.lookupSpan(guid, 127, 300);
+    const sums = Array.from(offsets, (offset, at) => crc32(bytes.subarray(offset, offset + (lengths[at] ?? 0))));
+    expect([...(checksums ?? [])]).toEqual(sums);
   });
 
   it('is read by another process while it is open here, and shows what is added', async () => {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { guidFromSha256 } from '../../../core/ids.ts';
 import { indexFile, indexStream } from '../../../runtime/indexing/index-file.ts';
@@ -57,6 +57,25 @@ describe.skipIf(!hasEventData)(`real files${eventDataNote}`, () => {
         return Array.from(offsets, (offsetBytes, at) => ({ offsetBytes, lengthBytes: lengths[at] }));
       });
       expect(places).toEqual(events.map(({ offsetBytes, lengthBytes }) => ({ offsetBytes, lengthBytes })));
+    },
+  );
+
+  it.each([1, 97, 4096, 1_000_000])(
+    'a stream in pieces of %d bytes gives the checksum of each event',
+    async (pieceBytes) => {
+      const enough = pieceBytes === 1 ? 40_000 : Number.POSITIVE_INFINITY;
+      for (const { path, events } of EVENT_DATA_FILES) {
+        const content = readEventData(path);
+        if (content.length > enough) continue;
+        const { placeBlocks } = await indexStream(inPieces(content, pieceBytes), basename(path), { checksums: true });
+        const places = placeBlocks.map((block, index) => unpackPlaceBlock(block, Math.min(128, events - 128 * index)));
+        for (const { offsets, lengths, checksums } of places) {
+          const sums = Array.from(offsets, (offset, at) =>
+            crc32(content.subarray(offset, offset + (lengths[at] ?? 0))),
+          );
+          expect([...(checksums ?? [])]).toEqual(sums);
+        }
+      }
     },
   );
 
@@ -145,6 +164,6 @@ describe('a bad file', () => {
       checks += 1;
       if (checks === 1) writeFileSync(path, HEPMC, { flag: 'a' });
     };
-    await expect(indexFile(path, grow)).rejects.toMatchObject({ code: 'INPUT_CHANGED' });
+    await expect(indexFile(path, { checkCancelled: grow })).rejects.toMatchObject({ code: 'INPUT_CHANGED' });
   });
 });
