@@ -31,6 +31,8 @@ export { PayloadFailure, type PayloadFailureFacts } from './payload-failure.ts';
 export interface OutputDeclaration {
   /** `as-input`: the format of the event that is processed (its bytes are written unchanged) */
   readonly format: OutputFormatName | 'as-input';
+  /** what its records are, for instance `simulation`: kept in the metadata of formats that hold some (`gev`) */
+  readonly eventType?: string;
 }
 
 /** Streams by name: an upper-case letter, then upper-case letters, digits and `_`. */

@@ -13,13 +13,15 @@ export const NO_INFO: EventStreamInfo = Object.freeze({
 });
 
 export class EventInfoCollector {
+  readonly #eventTypes: readonly string[];
   readonly #processingTag: string;
   /** of events in a row with the same number one */
   readonly #runNumbers: number[] = [];
   readonly #intervals: IntervalOfValidity[] = [];
   #eventCount = 0;
 
-  constructor(processingTag: string) {
+  constructor(eventType: string | undefined, processingTag: string) {
+    this.#eventTypes = eventType === undefined ? [] : [eventType];
     this.#processingTag = processingTag;
   }
 
@@ -36,7 +38,7 @@ export class EventInfoCollector {
     return {
       eventCount: this.#eventCount,
       runNumbers: this.#runNumbers.length > 1 ? [...new Set(this.#runNumbers)].sort((a, b) => a - b) : this.#runNumbers,
-      eventTypes: [],
+      eventTypes: this.#eventTypes,
       processingTags: [this.#processingTag],
       intervalsOfValidity: this.#intervals,
     };

@@ -333,7 +333,7 @@ export class OutputSequencer {
       file: new EventFile(this.#temporaryPath(stream)),
       path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
       header,
-      info: format.carriesInfo ? new EventInfoCollector(this.#options.processingTag) : undefined,
+      info: format.carriesInfo ? this.#newInfo(stream) : undefined,
       slices: [],
       records: 0,
       eventBytes: 0,
@@ -344,6 +344,10 @@ export class OutputSequencer {
     if (this.#sharesFiles) this.#beginSlice(open);
     this.#files.push(open);
     return open;
+  }
+
+  #newInfo(stream: string): EventInfoCollector {
+    return new EventInfoCollector(this.#options.outputs[stream]?.eventType, this.#options.processingTag);
   }
 
   #beginSlice(open: OpenFile): void {

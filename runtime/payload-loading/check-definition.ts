@@ -124,7 +124,13 @@ export function checkOutputs(outputs: unknown, where: string): OutputDeclaration
         }`,
       );
     }
-    const format = isRecord(declaration) ? declaration['format'] : undefined;
+    const { format, eventType } = isRecord(declaration) ? declaration : {};
+    if (eventType !== undefined && (typeof eventType !== 'string' || eventType === '')) {
+      refuse(
+        `the eventType of stream ${stream} must be a word, but is ${showValue(eventType)}`,
+        "eventType: 'simulation'",
+      );
+    }
     if (typeof format === 'string' && OUTPUT_FORMATS.includes(format)) continue;
     refuse(
       `stream ${stream} needs a format, but has ${showValue(isRecord(declaration) ? format : declaration)}`,

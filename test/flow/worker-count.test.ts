@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { decodeFooter, TRAILER_BYTES } from '../../payloads/formats/gev-layout.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../payloads/generator/toy-generator.ts';
 import type { RunOptions } from '../../runtime/option-schema.ts';
 import { runHere } from './run-here.ts';
@@ -59,5 +60,17 @@ describe('merged files', () => {
       ...Array.from({ length: 300 }, (_, index) => index + 1),
       ...Array.from({ length: 50 }, (_, index) => index + 1),
     ]);
+  });
+
+  it('say what is in them: events, run numbers, event types, and what made them', async () => {
+    await merged('described', { workers: 2 });
+    const file = readdirSync(join(folder, 'described')).find((name) => name.endsWith('.gev')) ?? '';
+    const bytes = readFileSync(join(folder, 'described', file));
+    const footerBytes = bytes.readUInt32LE(bytes.length - TRAILER_BYTES);
+    expect(decodeFooter(bytes.subarray(-footerBytes))?.info).toMatchObject({
+      eventCount: 300,
+      eventTypes: ['simulation'],
+      processingTags: [expect.stringMatching(/^fastsim/)],
+    });
   });
 });

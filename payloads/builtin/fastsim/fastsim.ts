@@ -123,7 +123,7 @@ export function simulate(
 export default definePayload<FastsimOptions, Detector, GeneratorEvent | LheEvent>({
   name: 'fastsim',
   version: '1',
-  outputs: { HITS: { format: 'gev' } },
+  outputs: { HITS: { format: 'gev', eventType: 'simulation' } },
   options: async () => (await import('./fastsim-options.ts')).schema,
   prepare: (context) => buildDetector(context.options),
   execute(event, context) {

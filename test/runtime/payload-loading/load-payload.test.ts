@@ -199,6 +199,10 @@ describe('a module that cannot be used', () => {
       /stream HITS needs a format, but has 'ndjsn'/,
     ],
     ["{ name: 'a', outputs: { HITS: 'gev' }, execute() {} }", /stream HITS needs a format, but has 'gev'/],
+    [
+      "{ name: 'a', outputs: { HITS: { format: 'gev', eventType: 7 } }, execute() {} }",
+      /the eventType of stream HITS must be a word, but is 7/,
+    ],
     ["{ name: 'a', outputs: () => { throw new Error('no'); }, execute() {} }", /outputs\(\) failed: no/],
   ])('is refused for a wrong field: %s', async (text, message) => {
     const error = await refusalOf(load(write('p.js', `export default ${text};\n`)), 'PAYLOAD_INVALID');
