@@ -202,7 +202,7 @@ export const STAGE_OUT_COPY_BYTES = 256 * KiB;
 /** Ranges of one merge stretch: enough that its flush and its commit cost little, few enough to be done in a second. */
 export const MERGE_STRETCH_RANGES_MAX = 4096;
 /** Ranges that are worth a stretch while more are on their way, if their outputs are small. */
-export const MERGE_STRETCH_RANGES_MIN = 512;
+export const MERGE_STRETCH_RANGES_MIN = 2048;
 /** Unmerged bytes that are worth a stretch, however few ranges they are. */
 export const MERGE_STRETCH_BYTES_MIN = 16 * MiB;
 /** Unmerged bytes of one stretch, so that large outputs are committed, and their files removed, in time. */

@@ -47,7 +47,7 @@ export const scenario = defineScenario({
   summary: 'Fast and slow merge against a bare loop that reads and appends the same files',
   options: {
     format: { help: 'format of the files', default: 'gev', choices: ['gev', 'ndjson', 'hepmc3', 'hepmc2'] },
-    smallFiles: { help: 'files of 1 kB in each measurement', default: 40_000, quick: 12_000 },
+    smallFiles: { help: 'files of 1 kB in each measurement', default: 60_000, quick: 30_000 },
     largeFiles: { help: 'files of 500 kB in each measurement', default: 1200, quick: 400 },
   },
   async run(context) {

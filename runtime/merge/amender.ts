@@ -50,7 +50,7 @@ export class Amender {
   }
 
   amend(request: AmendRequest): Appended | GrowingFileLost {
-    const items = request.items.filter((item) => item.kind === 'finished');
+    const items = [...request.items].filter((item) => item.kind === 'finished');
     const streams: OldStream[] = [];
     for (const target of request.targets) {
       const old = this.#findOld(target, request);

@@ -165,12 +165,17 @@ export class MergeFollower {
   #remove(unmerged: string, growing: readonly string[]): void {
     const shards = new Set<string>();
     const { aggregation } = this.#options.folders;
+    let shard = '';
     for (const file of unmerged === '' ? [] : unmerged.split('\n')) {
-      removeIfThere(() => unlinkSync(`${aggregation}/${file}`));
-      if (file.includes('/')) shards.add(dirname(file));
+      removeIfThere(unlinkSync, `${aggregation}/${file}`);
+      // As a rule that of the file before it.
+      if (!file.startsWith(shard) || file.lastIndexOf('/') !== shard.length) {
+        shard = file.slice(0, Math.max(0, file.lastIndexOf('/')));
+        if (shard !== '') shards.add(shard);
+      }
       this.#step('removed');
     }
-    for (const shard of shards) removeIfThere(() => rmdirSync(join(aggregation, shard)));
+    for (const empty of shards) removeIfThere(rmdirSync, join(aggregation, empty));
     for (const path of growing) {
       this.#hashes.delete(path);
       rmSync(path, { force: true });
@@ -183,9 +188,9 @@ export class MergeFollower {
 }
 
 /** A file that is gone is what was wanted; a shard that is not empty still has work to come. */
-function removeIfThere(remove: () => void): void {
+function removeIfThere(remove: (path: string) => void, path: string): void {
   try {
-    remove();
+    remove(path);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     if (code !== 'ENOENT' && code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;

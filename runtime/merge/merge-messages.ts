@@ -46,7 +46,7 @@ export interface AppendRequest {
   readonly kind: 'append';
   readonly targets: readonly MergeTarget[];
   readonly progress: readonly StreamProgress[];
-  readonly items: readonly MergeItem[];
+  readonly items: Iterable<MergeItem>;
   /** the items end the output: complete the files */
   readonly last: boolean;
 }
@@ -57,14 +57,14 @@ export interface SnapshotRequest {
   readonly targets: readonly MergeTarget[];
   readonly progress: readonly StreamProgress[];
   /** finished ranges in order, not necessarily consecutive */
-  readonly items: readonly MergeItem[];
+  readonly items: Iterable<MergeItem>;
 }
 
 /** Put these items into the files of a complete output. */
 export interface AmendRequest {
   readonly kind: 'amend';
   readonly targets: readonly MergeTarget[];
-  readonly items: readonly MergeItem[];
+  readonly items: Iterable<MergeItem>;
   /** what the journal says of the files */
   readonly files: readonly MergedFile[];
   /** of all ranges missing in them, the items' too */

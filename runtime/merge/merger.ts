@@ -87,17 +87,20 @@ export class Merger {
     const damaged: DamagedRange[] = [];
     let throughRange: number | null = null;
     let takenBytes = 0;
-    let next = 0;
-    for (; next < request.items.length && takenBytes < MERGE_STRETCH_BYTES_MAX; next += 1) {
-      const item = request.items[next];
-      assert(item !== undefined, 'the index is within the items');
+    let ended = true;
+    const items = request.items[Symbol.iterator]();
+    for (let next = items.next(); next.done !== true; next = items.next()) {
+      const item = next.value;
+      ended = takenBytes < MERGE_STRETCH_BYTES_MAX;
+      if (!ended) break;
       if (item.kind === 'missing') {
         for (const writer of writers) gaps.push(writer.gap(item.rangeIndex));
       } else {
         const damage = this.#appendItem(item, writers);
         if (damage !== undefined) {
-          const rest = request.items.slice(next + 1);
+          const rest = { [Symbol.iterator]: () => items };
           damaged.push(damage, ...this.#reader.findDamaged(rest, (stream) => writerOf(writers, stream).format));
+          ended = false;
           break;
         }
         for (const file of this.#reader.take(item)) removable.push(file);
@@ -106,7 +109,7 @@ export class Merger {
       throughRange = item.rangeIndex;
     }
     const progress = writers.map((writer) => writer.progress());
-    const complete = request.last && next === request.items.length ? writers.map((writer) => writer.complete()) : null;
+    const complete = request.last && ended ? writers.map((writer) => writer.complete()) : null;
     for (const writer of writers) writer.write();
     this.#step('written');
     for (const writer of writers) writer.flush();

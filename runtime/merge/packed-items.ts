@@ -22,10 +22,12 @@ const OUTPUT_NUMBERS = 6;
 const MISSING = -1;
 const NO_HEADER = -1;
 
-export function packItems(items: readonly MergeItem[]): PackedItems {
-  let outputCount = 0;
-  for (const item of items) if (item.kind === 'finished') outputCount += item.outputs.length;
-  const numbers = new Float64Array(items.length * ITEM_NUMBERS + outputCount * OUTPUT_NUMBERS);
+export function packItems(items: Iterable<MergeItem>): PackedItems {
+  let numberCount = 0;
+  for (const item of items) {
+    numberCount += ITEM_NUMBERS + (item.kind === 'finished' ? item.outputs.length * OUTPUT_NUMBERS : 0);
+  }
+  const numbers = new Float64Array(numberCount);
   const streams: string[] = [];
   const files: string[] = [];
   let at = 0;
@@ -51,30 +53,36 @@ export function packItems(items: readonly MergeItem[]): PackedItems {
   return { numbers, streams, files: files.join('\n') };
 }
 
-export function unpackItems(packed: PackedItems): MergeItem[] {
-  const { numbers, streams } = packed;
-  const files = packed.files.split('\n');
-  const items: MergeItem[] = [];
+/** Each item is made when it is asked for: thousands that are there at once cost their garbage collection. */
+export function unpackItems(packed: PackedItems): Iterable<MergeItem> {
+  return { [Symbol.iterator]: () => unpack(packed) };
+}
+
+function* unpack({ numbers, streams, files }: PackedItems): Generator<MergeItem> {
   let at = 0;
-  let nextFile = 0;
+  let fileStart = 0;
   const next = (): number => numbers[at++] as number;
+  const nextFile = (): string => {
+    const end = files.indexOf('\n', fileStart);
+    const file = files.slice(fileStart, end < 0 ? undefined : end);
+    fileStart = end < 0 ? files.length : end + 1;
+    return file;
+  };
   while (at < numbers.length) {
     const place = { rangeIndex: next(), fileIndex: next(), startEvent: next(), lastEvent: next() };
     const outputCount = next();
     if (outputCount === MISSING) {
-      items.push({ kind: 'missing', ...place });
+      yield { kind: 'missing', ...place };
       continue;
     }
     const outputs: OutputRecord[] = [];
     for (let index = 0; index < outputCount; index += 1) {
       const stream = streams[next()];
-      const file = files[nextFile++];
-      assert(stream !== undefined && file !== undefined, 'packed items have a stream and a file for each output');
+      assert(stream !== undefined, 'packed items have a stream for each output');
       const [offsetBytes, lengthBytes, headerBytes] = [next(), next(), next()];
-      const record = { stream, file, offsetBytes, lengthBytes, crc32: next(), recordCount: next() };
+      const record = { stream, file: nextFile(), offsetBytes, lengthBytes, crc32: next(), recordCount: next() };
       outputs.push(headerBytes === NO_HEADER ? record : { ...record, headerBytes });
     }
-    items.push({ kind: 'finished', ...place, outputs });
+    yield { kind: 'finished', ...place, outputs };
   }
-  return items;
 }

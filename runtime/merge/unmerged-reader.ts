@@ -79,7 +79,7 @@ export class UnmergedReader {
    * Looks at all outputs of the items without keeping them. After a power cut many are damaged at once: found in one
    * pass, they are made again at once.
    */
-  findDamaged(items: readonly MergeItem[], formatOf: (stream: string) => OutputFormat): DamagedRange[] {
+  findDamaged(items: Iterable<MergeItem>, formatOf: (stream: string) => OutputFormat): DamagedRange[] {
     const damaged: DamagedRange[] = [];
     for (const item of items) {
       if (item.kind === 'missing') continue;
