@@ -76,7 +76,7 @@ describe('the circuit breaker of a host', () => {
 
   it('never stays closed to everybody: after the pause that it names, one request is admitted', () => {
     const step = fc.record({ kind: fc.constantFrom('failed', 'answered', 'abandoned'), waitMs: fc.nat(40_000) });
-    fc.assert(
+    void fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const host = new HostHealth('https://h');
         let nowMs = 0;
