@@ -59,6 +59,11 @@ export const COMMANDS: readonly ListedCommand[] = [
     load: async () => (await import('./commands/stop.ts')).stopCommand,
   },
   {
+    name: 'clean',
+    summary: 'remove what a finished run no longer needs: logs, leftovers of workers, outputs of exec',
+    load: async () => (await import('./commands/clean.ts')).cleanCommand,
+  },
+  {
     name: 'init',
     summary: 'write a small project with a payload of your own',
     load: async () => (await import('./commands/init.ts')).initCommand,
