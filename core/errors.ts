@@ -181,7 +181,7 @@ export const ERROR_TABLE = {
   },
   PAYLOAD_INIT_FAILED: {
     kind: 'payload',
-    exitCode: 4,
+    exitCode: 2,
     httpStatus: 500,
     retry: 'never',
     summary: 'The payload fails before its first event: in prepare, or in initialize again and again.',
@@ -206,6 +206,13 @@ export const ERROR_TABLE = {
     httpStatus: 500,
     retry: 'never',
     summary: 'The report hook of the payload failed; the merged files are complete.',
+  },
+  WORKERS_LOST: {
+    kind: 'payload',
+    exitCode: 4,
+    httpStatus: 500,
+    retry: 'never',
+    summary: 'Workers cannot be replaced: the payload, which had worked, fails to initialize again and again.',
   },
   WORKERS_STUCK: {
     kind: 'payload',

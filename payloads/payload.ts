@@ -22,6 +22,7 @@ import type { FormatName } from '../core/file-index.ts';
 import type { Random } from '../core/random.ts';
 import type { OutputFormatName } from './formats/event-format.ts';
 
+export type { FormatName } from '../core/file-index.ts';
 export type { Random } from '../core/random.ts';
 export type { OutputFormatName } from './formats/event-format.ts';
 export type { GeneratorEvent, GeneratorParticle, LheEvent, LheParticle, Particle } from './formats/generator-event.ts';
@@ -133,6 +134,8 @@ export interface PayloadDefinition<Options = unknown, Shared = unknown, Decoded 
   /** shown in tables and kept in the manifest: letters, digits, `-`, `_`, `.` */
   readonly name: string;
   readonly version?: string;
+  /** formats of the events it can process; files of other formats are refused before the run. Any when left out */
+  readonly inputFormats?: readonly FormatName[];
   /** the streams it writes; a function where they depend on the options */
   readonly outputs: OutputDeclarations | ((options: Options) => OutputDeclarations);
   /** zod schema of the options, or a function that loads it (which keeps zod out of the workers) */

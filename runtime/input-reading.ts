@@ -7,6 +7,7 @@
  */
 import { resolve } from 'node:path';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
+import type { FileRecord } from '../core/file-index.ts';
 import { INDEXING_THREADS_MAX } from '../core/limits.ts';
 import type { ReplicaCatalogue } from './catalogue/replica-catalogue.ts';
 import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
@@ -65,6 +66,8 @@ export class InputReading {
   #awaitedLocalCount: number;
   #gone: GranuleError | undefined;
   #failure: { readonly error: unknown } | undefined;
+  /** what the payload has against a file */
+  #objectionTo: (record: FileRecord) => GranuleError | undefined = () => undefined;
   /** something happened that `more` has not told of */
   #isNews = true;
   #wake: () => void = () => undefined;
@@ -147,6 +150,15 @@ export class InputReading {
   }
 
   /**
+   * Refuses files that the payload cannot process: it is loaded while they are read. Before the first `take`.
+   *
+   * @param objectionTo why a file cannot be used; undefined when it can
+   */
+  refuseWhere(objectionTo: (record: FileRecord) => GranuleError | undefined): void {
+    this.#objectionTo = objectionTo;
+  }
+
+  /**
    * Files that have become usable since the last call, in the order given. Where the order of files counts (outputs across
    * files, `-n`), only those with nothing before them that is awaited or gone.
    *
@@ -160,6 +172,11 @@ export class InputReading {
       if (answer === undefined || 'gone' in answer) break;
       left += 1;
       if ('error' in answer) continue;
+      const objection = this.#objectionTo(answer.record);
+      if (objection !== undefined) {
+        this.#answers[index] = this.#refuse(answer.place, objection);
+        continue;
+      }
       this.#distinct.add({ place: answer.place, lfn: answer.record.lfn, guid: answer.record.guid });
       this.#taken.add(index);
       taken.push(answer);
@@ -265,8 +282,13 @@ export class InputReading {
  *
  * @throws INPUT_DUPLICATE, INPUT_CHANGED, SOURCE_UNREACHABLE, STORE_FAILED, the signal's reason; INPUT_NONE_USABLE
  */
-export async function readInputs(options: InputOptions, parts: InputReadingParts): Promise<InputSet> {
+export async function readInputs(
+  options: InputOptions,
+  parts: InputReadingParts,
+  objectionTo: (record: FileRecord) => GranuleError | undefined,
+): Promise<InputSet> {
   const reading = await InputReading.begin(options, parts);
+  reading.refuseWhere(objectionTo);
   try {
     while (!reading.isComplete) await reading.more();
     if (reading.gone !== undefined) throw reading.gone;

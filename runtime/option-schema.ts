@@ -102,6 +102,7 @@ const RUN_OPTIONS_SHAPE = {
   }),
   outputSizeMax: byteSize.default(OUTPUT_BYTES_MAX_DEFAULT),
   fresh: onOff.default(false),
+  verifyOutputs: onOff.default(false),
   acceptPayloadChange: onOff.default(false),
   workers: wholeNumber(1, WORKERS_MAX).default(() => Math.min(coreCount(), WORKERS_MAX)),
   isolation: oneOf(['thread', 'process']).default('thread'),

@@ -93,6 +93,11 @@ export const OPTION_TABLE = {
     help: 'largest output of one event on one stream',
   },
   fresh: { flag: '--fresh', group: 'output', help: 'remove the run in the output folder and begin anew' },
+  verifyOutputs: {
+    flag: '--verify-outputs',
+    group: 'output',
+    help: 'read complete merged files of earlier starts and compare checksums; else size and time are looked at',
+  },
   acceptPayloadChange: {
     flag: '--accept-payload-change',
     group: 'output',
@@ -219,7 +224,7 @@ export const OPTION_TABLE = {
     value: 'LEVEL',
     group: 'log',
     default: 'info',
-    help: 'trace, debug, info, warn, error or silent',
+    help: 'what is written to the logs in .granule: trace, debug, info, warn, error or silent',
   },
 } as const satisfies Record<string, OptionText>;
 

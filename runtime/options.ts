@@ -43,6 +43,7 @@ export interface ResolvedRunOptions {
   readonly sequence: SequenceRule;
   readonly outputBytesMax: number;
   readonly fresh: boolean;
+  readonly verifyOutputs: boolean;
   readonly acceptPayloadChange: boolean;
   readonly workerCount: number;
   readonly isolation: 'thread' | 'process';
@@ -241,6 +242,7 @@ function resolved(options: z.output<typeof RUN_OPTIONS_SCHEMA>): ResolvedRunOpti
     sequence: options.sequence,
     outputBytesMax: options.outputSizeMax,
     fresh: options.fresh,
+    verifyOutputs: options.verifyOutputs,
     acceptPayloadChange: options.acceptPayloadChange,
     workerCount: options.workers,
     isolation: options.isolation,

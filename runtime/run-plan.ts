@@ -25,7 +25,7 @@ import type { InputSet, UsableInput } from './input-set.ts';
 import { type DamagedOutput, findDamagedOutputs } from './merge/completed-check.ts';
 import { mergedFileName, streamFormat } from './merge/output-names.ts';
 import type { ResolvedRunOptions } from './options.ts';
-import type { LoadedPayload } from './payload-loading/describe-payload.ts';
+import { inputMismatch, type LoadedPayload } from './payload-loading/describe-payload.ts';
 import { loadPayload } from './payload-loading/load-payload.ts';
 import { readSourceOptions } from './remote/source-options.ts';
 import { NodeEvents } from './run-events.ts';
@@ -110,13 +110,14 @@ export async function planRun(
     log: silentLogger,
     signal,
   });
-  const inputs = await readInputs(options, {
+  const parts = {
     folders: { ...folders, index },
     events: new NodeEvents(silentLogger),
     surroundings,
     sources: await readSourceOptions(options, surroundings.environment),
     signal,
-  });
+  };
+  const inputs = await readInputs(options, parts, (record) => inputMismatch(payload, record));
   return await layOut({ options, folders: { ...folders, index }, payload, inputs });
 }
 
@@ -129,7 +130,7 @@ interface PlanFacts {
 
 async function layOut({ options, folders, payload, inputs }: PlanFacts): Promise<RunPlan> {
   const hasRun = existsSync(join(folders.store, 'data.mdb'));
-  const known = hasRun && !options.fresh ? await readKnown(folders) : undefined;
+  const known = hasRun && !options.fresh ? await readKnown(folders, options) : undefined;
   const { payloadChanged, ...shape } = shapeTask({ options, payload, inputs }, known?.task);
   const ranges = new RangePlan(options.eventsPerRange, options.eventsPerOutput ?? undefined);
   for (const file of shape.files) ranges.add(file);
@@ -212,7 +213,7 @@ function eventsOfOutput(ranges: RangePlan, outputIndex: number): number {
   return count;
 }
 
-async function readKnown(folders: RunFolders): Promise<KnownRun | undefined> {
+async function readKnown(folders: RunFolders, { verifyOutputs }: ResolvedRunOptions): Promise<KnownRun | undefined> {
   const table = openTableReader(folders.store);
   try {
     const [status] = table.tasks();
@@ -222,7 +223,11 @@ async function readKnown(folders: RunFolders): Promise<KnownRun | undefined> {
     const holder = table.holder();
     return {
       task: { record, files: [...table.files(record.taskID)] },
-      damaged: await findDamagedOutputs(folders, completedFiles(table, record.taskID), await lastReport(folders)),
+      damaged: await findDamagedOutputs(
+        folders,
+        completedFiles(table, record.taskID),
+        verifyOutputs ? 'all' : await lastReport(folders),
+      ),
       finished,
       failed,
       handedOut: status.events.sent + status.events.running,

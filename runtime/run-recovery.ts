@@ -38,7 +38,11 @@ export async function recoverTask(
   const { taskID } = task;
   const inExecution = takeBoardFiles(folders.workers);
   const completed = (): ReturnType<Dispatcher['completedFiles']> => dispatcher.completedFiles(taskID);
-  const damaged = await findDamagedOutputs(folders, completed(), await lastReport(folders));
+  const damaged = await findDamagedOutputs(
+    folders,
+    completed(),
+    options.verifyOutputs ? 'all' : await lastReport(folders),
+  );
   for (const { outputIndex, problem } of damaged) {
     await dispatcher.resetOutput({ taskID, outputIndex, message: problem });
   }

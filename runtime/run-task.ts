@@ -11,7 +11,7 @@ import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { InputReading } from './input-reading.ts';
 import { type InputSet, noUsableInput, type UsableInput } from './input-set.ts';
 import type { ResolvedRunOptions } from './options.ts';
-import type { LoadedPayload } from './payload-loading/describe-payload.ts';
+import { inputMismatch, type LoadedPayload } from './payload-loading/describe-payload.ts';
 import type { RunIdentity } from './run-identity.ts';
 import { chooseFiles, shapeLateFiles, shapeTask, type TaskShape } from './task-shape.ts';
 
@@ -44,6 +44,7 @@ export async function openTask(
 ): Promise<RunTask> {
   const [known] = dispatcher.listTasks();
   const before = known === undefined ? [] : await filesOf(dispatcher, known.taskID);
+  reading.refuseWhere((record) => inputMismatch(payload, record));
   const { isLast, ...inputs } = await readEnough(reading, options, before, known?.sealed === true);
   const { identity, payloadChanged, ...shape } = shapeTask(
     { options, payload, inputs },

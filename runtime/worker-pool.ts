@@ -73,6 +73,8 @@ export class WorkerPool {
   readonly #workers: Worker[] = [];
   #template: SessionTemplate | undefined;
   #initFailures = 0;
+  /** some session has initialized its payload */
+  #hasWorked = false;
   #closing = false;
 
   constructor(options: WorkerPoolOptions, log: Logger) {
@@ -119,6 +121,7 @@ export class WorkerPool {
   /** The session of this worker has initialized its payload. */
   noteReady(workerIndex: number): void {
     this.#initFailures = 0;
+    this.#hasWorked = true;
     const worker = this.#workers[workerIndex];
     if (worker !== undefined) worker.state = 'ready';
   }
@@ -133,7 +136,7 @@ export class WorkerPool {
       this.#closing = true;
       this.#listeners?.onFatal(
         new GranuleError(
-          'PAYLOAD_INIT_FAILED',
+          this.#hasWorked ? 'WORKERS_LOST' : 'PAYLOAD_INIT_FAILED',
           `the payload failed to initialize ${this.#initFailures} times in a row: ${error.message}`,
           { cause: error, remedy: `see ${join(this.#options.workersFolder, `worker_${workerIndex}`, 'worker.log')}` },
         ),

@@ -2,7 +2,6 @@
  * Payload `hepmc-filter`: writes the events that pass simple cuts on their final-state particles (status 1) to stream
  * `EVENTS`, their bytes unchanged, in the HepMC version and with the run header of the input.
  */
-import { GranuleError } from '../../core/errors.ts';
 import type { GeneratorEvent, Particle } from '../formats/generator-event.ts';
 import { definePayload } from '../payload.ts';
 import type { HepmcFilterOptions } from './hepmc-filter-options.ts';
@@ -35,19 +34,10 @@ export function passesCuts(event: GeneratorEvent, options: HepmcFilterOptions): 
 export default definePayload<HepmcFilterOptions, undefined, GeneratorEvent>({
   name: 'hepmc-filter',
   version: '1',
+  inputFormats: ['hepmc3', 'hepmc2'],
   outputs: { EVENTS: { format: 'as-input' } },
   options: async () => (await import('./hepmc-filter-options.ts')).schema,
   execute(event, context) {
-    if (event.format !== 'hepmc3' && event.format !== 'hepmc2') {
-      throw new GranuleError(
-        'PAYLOAD_INPUT_MISMATCH',
-        `hepmc-filter reads HepMC events, and ${event.lfn} is ${event.format}`,
-        {
-          details: { lfn: event.lfn, format: event.format },
-          remedy: 'give it HepMC3 or HepMC2 files only',
-        },
-      );
-    }
     if ((event.position - 1) % context.options.every !== 0) return;
     if (passesCuts(event.decode(), context.options)) context.output('EVENTS').write(event.bytes);
   },

@@ -8,7 +8,7 @@ import type { Indexer, IndexSink, InputFormat } from './event-format.ts';
 import { FieldReader } from './field-reader.ts';
 import { malformed, truncated } from './format-errors.ts';
 import type { LheEvent, LheParticle } from './generator-event.ts';
-import { hasTextAt, LineBlocks, NEWLINE, skipBlanks } from './line-blocks.ts';
+import { asBuffer, byteOrderMarkLength, hasTextAt, LineBlocks, NEWLINE, skipBlanks } from './line-blocks.ts';
 
 const LESS_THAN = 0x3c;
 const GREATER_THAN = 0x3e;
@@ -26,7 +26,7 @@ const EVENT_END_TAG = '</event>';
 export const lheInput: InputFormat = {
   name: 'lhe',
   recognise: (head) => {
-    const text = Buffer.from(head.buffer, head.byteOffset, head.byteLength).toString('latin1');
+    const text = asBuffer(head).toString('latin1', byteOrderMarkLength(head));
     return /^\s*</.test(text) && /^[ \t]*<LesHouchesEvents[\s>]/m.test(text);
   },
   createIndexer: (sink: IndexSink) => new LheIndexer(sink),
@@ -73,7 +73,7 @@ class LheIndexer implements Indexer {
   }
 
   #scan(block: Buffer, blockOffset: number): void {
-    let at = 0;
+    let at = blockOffset === 0 ? byteOrderMarkLength(block) : 0;
     while (at < block.length) {
       if (this.#state === 'event') {
         at = nextEventTag(block, at);

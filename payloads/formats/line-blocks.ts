@@ -26,6 +26,11 @@ export function skipBlanks(bytes: Uint8Array, at: number, end: number): number {
   return end;
 }
 
+/** Length of the UTF-8 byte order mark that some programs put in front of a text; 0 when there is none. */
+export function byteOrderMarkLength(start: Uint8Array): number {
+  return start[0] === 0xef && start[1] === 0xbb && start[2] === 0xbf ? 3 : 0;
+}
+
 /** Whether the ASCII bytes of `text` stand at `at`. */
 export function hasTextAt(bytes: Uint8Array, at: number, text: string): boolean {
   if (at + text.length > bytes.length) return false;

@@ -1,11 +1,11 @@
 /**
- * NDJSON: one JSON value a line is one event. Blank lines are skipped; the last line may lack its newline. A cut file
- * shows only if the cut leaves a last line that is no JSON value.
+ * NDJSON: one JSON value a line is one event. Blank lines and a byte order mark at the beginning are skipped; the last line
+ * may lack its newline. A cut file shows only if the cut leaves a last line that is no JSON value.
  */
 import { GranuleError } from '../../core/errors.ts';
 import type { Indexer, IndexSink, InputFormat } from './event-format.ts';
 import { malformed, truncated } from './format-errors.ts';
-import { asBuffer, LineBlocks, NEWLINE, skipBlanks } from './line-blocks.ts';
+import { asBuffer, byteOrderMarkLength, LineBlocks, NEWLINE, skipBlanks } from './line-blocks.ts';
 
 /** Bytes a JSON value may begin with. */
 const VALUE_STARTS = new Set(Buffer.from('{["-0123456789tfn'));
@@ -23,7 +23,7 @@ export const ndjsonInput: InputFormat = {
 /** The first line that is not blank is a JSON value, or longer than the head and looks like the beginning of one. */
 function recognise(head: Uint8Array): boolean {
   const buffer = asBuffer(head);
-  let at = 0;
+  let at = byteOrderMarkLength(buffer);
   while (at < buffer.length) {
     const newline = buffer.indexOf(NEWLINE, at);
     const end = newline < 0 ? buffer.length : newline;
@@ -73,7 +73,7 @@ class NdjsonIndexer implements Indexer {
   }
 
   #scan(block: Buffer, blockOffset: number): void {
-    let at = 0;
+    let at = blockOffset === 0 ? byteOrderMarkLength(block) : 0;
     while (at < block.length) {
       const newline = block.indexOf(NEWLINE, at);
       const end = newline < 0 ? block.length : newline + 1;

@@ -14,7 +14,7 @@ import { EventBytes } from '../event-bytes.ts';
 import { streamFormat } from '../merge/output-names.ts';
 import type { TimeoutRule } from '../option-rules.ts';
 import { makeOutputFolder } from '../output-folder.ts';
-import { payloadWhere } from '../payload-loading/describe-payload.ts';
+import { inputMismatch, payloadWhere } from '../payload-loading/describe-payload.ts';
 import { EventDataReader } from '../remote/event-data-reader.ts';
 import { readSourceOptions } from '../remote/source-options.ts';
 import { RootEventReader } from '../root/root-event-reader.ts';
@@ -90,6 +90,8 @@ export async function execEvent(request: ExecRequest): Promise<EventExecution> {
       log: silentLogger,
       signal: request.signal,
     });
+    const mismatch = inputMismatch(chosen.payload, request.event.file);
+    if (mismatch !== undefined) throw mismatch;
     if (chosen.notice !== undefined) request.onNotice(chosen.notice);
     const report = await execute(request, recorded, chosen, scratch);
     return await conclude(request, recorded, chosen, { report, scratch });

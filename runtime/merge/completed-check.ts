@@ -3,7 +3,7 @@
  * somebody may have removed, cut or edited them since.
  *
  * A file of another size is not the one that was completed. One of the same size is read only where there is reason to:
- * it was there when the run was last reported on, and has been written since.
+ * it was there when the run was last reported on, and has been written since; or where the user asks for all.
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
@@ -28,11 +28,14 @@ export interface DamagedOutput {
   readonly problem: string;
 }
 
+/** What was last reported, undefined when nothing was; `all`: whatever was reported, every file is to be read. */
+type ReasonToRead = LastReport | undefined | 'all';
+
 /** One entry per damaged output, in no order. */
 export async function findDamagedOutputs(
   folders: MergeFolders,
   completed: Iterable<CompletedFile>,
-  report: LastReport | undefined,
+  report: ReasonToRead,
 ): Promise<DamagedOutput[]> {
   const damaged = new Map<number, DamagedOutput>();
   for (const file of completed) {
@@ -47,7 +50,7 @@ export async function findDamagedOutputs(
 async function problemOf(
   folders: MergeFolders,
   { path, sizeBytes, sha256 }: CompletedFile,
-  report: LastReport | undefined,
+  report: ReasonToRead,
 ): Promise<string | undefined> {
   const place = join(folders.out, path);
   const found = await stat(place).catch(() => undefined);
@@ -56,7 +59,8 @@ async function problemOf(
   if (kept?.size === sizeBytes) return undefined;
   if (found?.isFile() !== true) return `${place} is missing`;
   if (found.size !== sizeBytes) return `${place} has ${found.size} bytes, not the ${sizeBytes} it was completed with`;
-  if (report === undefined || !report.paths.has(path) || found.mtimeMs <= report.writtenMs) return undefined;
+  if (report === undefined) return undefined;
+  if (report !== 'all' && (!report.paths.has(path) || found.mtimeMs <= report.writtenMs)) return undefined;
   return (await hashOf(place)) === sha256 ? undefined : `${place} was altered: its SHA-256 is not the recorded one`;
 }
 

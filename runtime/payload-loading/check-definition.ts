@@ -1,6 +1,7 @@
 /** Checks that what a module exports is a payload: every field, with messages that say what was found. */
 import { inspect } from 'node:util';
 import { GranuleError } from '../../core/errors.ts';
+import { FORMAT_NAMES } from '../../core/file-index.ts';
 import { SHOWN_VALUE_CHARS_MAX } from '../../core/limits.ts';
 import { suggestNames } from '../../core/nearest-name.ts';
 import { OUTPUT_FORMAT_NAMES } from '../../payloads/formats/event-format.ts';
@@ -19,7 +20,7 @@ const HOOKS = [
   'beginEvent',
   'endEvent',
 ] as const;
-const FIELDS = ['name', 'version', 'outputs', 'options', 'execute', ...HOOKS] as const;
+const FIELDS = ['name', 'version', 'inputFormats', 'outputs', 'options', 'execute', ...HOOKS] as const;
 
 const NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const STREAM_PATTERN = /^[A-Z][A-Z0-9_]{0,63}$/;
@@ -70,6 +71,7 @@ export function checkDefinition(module: Record<string, unknown>, where: string):
   if (version !== undefined && typeof version !== 'string') {
     refuse(`"version" must be a string, but is ${showValue(version)}`);
   }
+  checkInputFormats(found['inputFormats'], refuse);
   if (typeof execute !== 'function') refuse(`"execute" must be a function, but is ${showValue(execute)}`);
   for (const hook of HOOKS) {
     const value = found[hook];
@@ -90,6 +92,19 @@ export function checkDefinition(module: Record<string, unknown>, where: string):
     );
   }
   return found as unknown as PayloadDefinition;
+}
+
+function checkInputFormats(formats: unknown, refuse: (message: string, remedy?: string) => never): void {
+  if (formats === undefined) return;
+  const remedy = `one or more of ${FORMAT_NAMES.join(', ')}; leave it out for any`;
+  if (!Array.isArray(formats) || formats.length === 0) {
+    refuse(`"inputFormats" must be a list of formats, but is ${showValue(formats)}`, remedy);
+  }
+  for (const format of formats as unknown[]) {
+    if ((FORMAT_NAMES as readonly unknown[]).includes(format)) continue;
+    const near = typeof format === 'string' ? suggestNames(format, FORMAT_NAMES) : undefined;
+    refuse(`"inputFormats" names ${showValue(format)}, which is no format of events`, near ?? remedy);
+  }
 }
 
 /** What parses options: zod's own types. Duck-typed, since a payload may bring its own copy of zod. */

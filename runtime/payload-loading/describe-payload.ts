@@ -5,6 +5,7 @@
 import { isAbsolute, relative } from 'node:path';
 import type { ZodType } from 'zod';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
+import type { FormatName } from '../../core/file-index.ts';
 import { declaredOutputs, type OutputDeclarations, type PayloadDefinition } from '../../payloads/payload.ts';
 import { checkDefinition, checkOutputs, isSchema, showValue } from './check-definition.ts';
 import { parsePayloadOptions } from './parse-options.ts';
@@ -16,6 +17,8 @@ export interface PayloadDescription {
   /** parsed by the payload's schema, defaults filled in */
   readonly options: unknown;
   readonly outputs: OutputDeclarations;
+  /** formats of the events it can process; null for any */
+  readonly inputFormats: readonly FormatName[] | null;
   readonly hasPrepare: boolean;
   readonly hasReport: boolean;
 }
@@ -35,6 +38,19 @@ export function payloadWhere(source: string): string {
   if (!isAbsolute(source)) return `payload ${source}`;
   const fromHere = relative('.', source);
   return `payload ${fromHere.startsWith('..') ? source : fromHere}`;
+}
+
+/** Why the payload cannot process a file; undefined when it can. */
+export function inputMismatch(
+  { name, inputFormats }: Pick<PayloadDescription, 'name' | 'inputFormats'>,
+  { lfn, format }: { readonly lfn: string; readonly format: FormatName },
+): GranuleError | undefined {
+  if (inputFormats?.includes(format) !== false) return undefined;
+  const message = `${lfn} is ${format}, and payload ${name} processes ${inputFormats.join(', ')} only`;
+  return new GranuleError('PAYLOAD_INPUT_MISMATCH', message, {
+    details: { lfn, format, payload: name, inputFormats },
+    remedy: 'leave the file out, or choose another payload',
+  });
 }
 
 /**
@@ -60,6 +76,7 @@ export async function describePayload(
     version: definition.version,
     options,
     outputs,
+    inputFormats: definition.inputFormats ?? null,
     hasPrepare: definition.prepare !== undefined,
     hasReport: definition.report !== undefined,
   };

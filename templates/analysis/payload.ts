@@ -16,6 +16,7 @@ const MUON = 13;
 export default definePayload<Record<string, never>, undefined, LheEvent>({
   name: '{{name}}',
   version: '1',
+  inputFormats: ['lhe'],
   outputs: { HISTOGRAMS: { format: 'histogram' } },
 
   execute(event, context) {

@@ -6,7 +6,6 @@
  *
  * All randomness comes from the event's seed. Lengths are written in whole micrometres, energies in whole keV.
  */
-import { GranuleError } from '../../../core/errors.ts';
 import type { GeneratorEvent, LheEvent } from '../../formats/generator-event.ts';
 import { definePayload, type Random } from '../../payload.ts';
 import { Calorimeter, type CalorimeterEntry } from './calorimeter.ts';
@@ -123,20 +122,11 @@ export function simulate(
 export default definePayload<FastsimOptions, Detector, GeneratorEvent | LheEvent>({
   name: 'fastsim',
   version: '1',
+  inputFormats: ['hepmc3', 'hepmc2', 'lhe'],
   outputs: { HITS: { format: 'gev', eventType: 'simulation' } },
   options: async () => (await import('./fastsim-options.ts')).schema,
   prepare: (context) => buildDetector(context.options),
   execute(event, context) {
-    if (event.format !== 'hepmc3' && event.format !== 'hepmc2' && event.format !== 'lhe') {
-      throw new GranuleError(
-        'PAYLOAD_INPUT_MISMATCH',
-        `fastsim simulates generator events, and ${event.lfn} is ${event.format}`,
-        {
-          details: { lfn: event.lfn, format: event.format },
-          remedy: 'give it HepMC or LHE files only',
-        },
-      );
-    }
     const record: FastsimRecord = {
       position: event.position,
       eventNumber: Number.isNaN(event.eventNumber) ? null : event.eventNumber,

@@ -157,6 +157,15 @@ describe('NDJSON indexing', () => {
     expect(cut).toEqual(['{"a":1}\n', '[2]\r\n', '"three"\n', '4']);
   });
 
+  it('leaves a byte order mark out of the first event', () => {
+    const marked = `\ufeff${NDJSON}`;
+    const bytes = Buffer.from(marked);
+    for (const chunkSizes of [[bytes.length], [1], [4, 100]]) {
+      const [first] = indexBytes(bytes, chunkSizes).events;
+      expect(first).toMatchObject({ offsetBytes: 3, lengthBytes: 8 });
+    }
+  });
+
   it('refuses a cut last line and lines that cannot be JSON', () => {
     expect(caught(() => index('{"a":1}\n{"a":')).code).toBe('INPUT_TRUNCATED');
     expect(caught(() => index('{"a":1}\n<event>\n{}\n'))).toMatchObject({
@@ -167,6 +176,13 @@ describe('NDJSON indexing', () => {
 });
 
 describe('recognition', () => {
+  it('looks behind a byte order mark', () => {
+    expect(recogniseFormat(Buffer.from('\ufeff{"a":1}\n'))?.name).toBe('ndjson');
+    const events = '<event>\n</event>\n';
+    const text = `\ufeff<LesHouchesEvents version="3.0">\n<init>\n</init>\n${events}</LesHouchesEvents>\n`;
+    expect(indexBytes(Buffer.from(text))).toMatchObject({ format: 'lhe', events: [{ lengthBytes: events.length }] });
+  });
+
   it.each([
     ['words', 'hello world\n'],
     ['words without a line end', 'nothing'],

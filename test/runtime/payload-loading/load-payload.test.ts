@@ -191,6 +191,8 @@ describe('a module that cannot be used', () => {
     ["{ name: 'a', outputs: {} }", /"execute" must be a function, but is nothing/],
     ["{ name: 'a', outputs: {}, execute() {}, prepare: 3 }", /"prepare" must be a function, but is 3/],
     ["{ name: 'a', outputs: {}, execute() {}, version: 3 }", /"version" must be a string, but is 3/],
+    ["{ name: 'a', outputs: {}, execute() {}, inputFormats: 'lhe' }", /"inputFormats" must be a list .*but is 'lhe'/],
+    ["{ name: 'a', outputs: {}, execute() {}, inputFormats: ['lhee'] }", /names 'lhee', which is no format of events/],
     ["{ name: 'a', outputs: {}, execute() {}, options: {} }", /"options" must be a zod schema/],
     ["{ name: 'a', outputs: [], execute() {} }", /"outputs" must be an object of streams, but is \[\]/],
     ["{ name: 'a', outputs: { hits: { format: 'gev' } }, execute() {} }", /stream names .* found "hits"/],

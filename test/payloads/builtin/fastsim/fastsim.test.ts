@@ -179,13 +179,6 @@ describe('input', () => {
     }
   });
 
-  it('other than generator events is refused, naming the file and its format', async () => {
-    await expect(simulate([payloadEvent({ position: 1, format: 'ndjson' })])).rejects.toMatchObject({
-      code: 'PAYLOAD_INPUT_MISMATCH',
-      message: expect.stringMatching(/events\.hepmc3 is ndjson/),
-    });
-  });
-
   it.skipIf(!hasEventData).each(EVENT_DATA_FILES.map((file) => [basename(file.path), file] as const))(
     `%s is simulated${eventDataNote}`,
     async (_name, file) => {
