@@ -30,6 +30,8 @@ export interface RootTrees {
   readonly chosen: string | null;
   /** in the order of the file */
   readonly all: readonly RootTree[];
+  /** the tree whose entries the event index knows by run and event number; absent when none states both */
+  readonly numbered?: string;
 }
 
 /** Identity of one input file. */

@@ -140,6 +140,7 @@ export class EventIndex {
   /**
    * Events by run and event number. Numbers need not be unique, so a request may have several matches, or none. Files
    * that state no run number (HepMC) count as run 0; files without event numbers (LHE, NDJSON) are never matched.
+   * The position is that of an entry in the tree `numbered` of a ROOT file.
    *
    * @returns matches in the order of the requests, then of the files, then of the positions
    */

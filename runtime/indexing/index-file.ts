@@ -9,10 +9,11 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
-import type { FileRecord, RootTree } from '../../core/file-index.ts';
+import type { FileRecord } from '../../core/file-index.ts';
 import { guidFromSha256 } from '../../core/ids.ts';
 import { INDEX_READ_BYTES } from '../../core/limits.ts';
 import { isRootFile } from '../../payloads/formats/root-event.ts';
+import type { RootContents } from '../root/root-messages.ts';
 import { recordWithTrees } from '../root/tree-choice.ts';
 import { ContentIndexer, type IndexedEvents } from './content-indexer.ts';
 import { type FileStamp, stampOf } from './file-stamp.ts';
@@ -23,11 +24,11 @@ export interface IndexedFile extends IndexedEvents {
 }
 
 /**
- * Lists the trees of a ROOT file, which are not found by reading it from one end to the other.
+ * Says what a ROOT file holds, which is not found by reading it from one end to the other.
  *
  * @param record with content and name, but no events yet
  */
-export type ListTrees = (record: FileRecord, places: readonly string[]) => Promise<readonly RootTree[]>;
+export type DescribeRoot = (record: FileRecord, places: readonly string[]) => Promise<RootContents>;
 
 /** Called between reads; throws to give up. */
 export type CheckCancelled = () => void;
@@ -35,7 +36,7 @@ export type CheckCancelled = () => void;
 export interface IndexFileOptions {
   readonly checkCancelled?: CheckCancelled;
   /** without it, ROOT files are refused */
-  readonly listTrees?: ListTrees | undefined;
+  readonly describeRoot?: DescribeRoot | undefined;
   /** keep a CRC-32 of each event: default false */
   readonly checksums?: boolean;
 }
@@ -45,19 +46,19 @@ export interface IndexFileOptions {
  *
  * @returns the index, and the stamp the file had while it was read
  * @throws INPUT_NOT_FOUND, INPUT_UNREADABLE, INPUT_EMPTY, INPUT_UNRECOGNISED, INPUT_MALFORMED, INPUT_TRUNCATED; and
- *   INPUT_CHANGED when somebody writes to the file meanwhile. All name the path. For ROOT files also what `listTrees` throws.
+ *   INPUT_CHANGED when somebody writes to the file meanwhile. All name the path. For ROOT files also what `describeRoot` throws.
  */
 export async function indexFile(
   path: string,
   options: IndexFileOptions = {},
 ): Promise<{ readonly file: IndexedFile; readonly stamp: FileStamp }> {
-  const { checkCancelled = () => undefined, listTrees = refuseRoot, checksums = false } = options;
+  const { checkCancelled = () => undefined, describeRoot = refuseRoot, checksums = false } = options;
   return await naming(path, async () => {
     const fd = openForReading(path);
     try {
       const stamp = stampOf(fstatSync(fd));
       const file = await indexStream(chunksOf(fd, checkCancelled), basename(path), {
-        listTrees: (record) => listTrees(record, [path]),
+        describeRoot: (record) => describeRoot(record, [path]),
         checksums,
       });
       const after = stampOf(fstatSync(fd));
@@ -78,20 +79,20 @@ export async function indexFile(
  *
  * @param chunks the file as it lies on disk or server: still compressed, if it is
  * @param lfn its base name
- * @param options.listTrees without it, ROOT files are refused
+ * @param options.describeRoot without it, ROOT files are refused
  * @throws as {@link indexFile}, without the path
  */
 export async function indexStream(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   lfn: string,
   options: {
-    readonly listTrees?: ((record: FileRecord) => Promise<readonly RootTree[]>) | undefined;
+    readonly describeRoot?: ((record: FileRecord) => Promise<RootContents>) | undefined;
     readonly checksums?: boolean;
   } = {},
 ): Promise<IndexedFile> {
-  const { listTrees = refuseRoot, checksums = false } = options;
+  const { describeRoot = refuseRoot, checksums = false } = options;
   const source = new HashedSource(chunks);
-  if (isRootFile(await source.head())) return await indexRootFile(source, lfn, listTrees);
+  if (isRootFile(await source.head())) return await indexRootFile(source, lfn, describeRoot);
   const indexer = new ContentIndexer({ checksums });
   const compression = isGzip(await source.head()) ? 'gzip' : 'none';
   if (compression === 'gzip') await inflateInto(indexer, source);
@@ -101,18 +102,23 @@ export async function indexStream(
   return { ...events, record: { ...source.identity(), lfn, format, compression, eventCount, runSegments } };
 }
 
-/** Its events are entries of trees: there are no byte ranges to keep, and event numbers stand in branches. */
+/** Its events are entries of trees: there are no byte ranges to keep. */
 async function indexRootFile(
   source: HashedSource,
   lfn: string,
-  listTrees: (record: FileRecord) => Promise<readonly RootTree[]>,
+  describeRoot: (record: FileRecord) => Promise<RootContents>,
 ): Promise<IndexedFile> {
   await source.drain();
   const facts = { format: 'root', compression: 'none', eventCount: 0, runSegments: [] } as const;
   const bare: FileRecord = { ...source.identity(), lfn, ...facts };
-  const record = recordWithTrees(bare, await listTrees(bare));
-  const numbers = new NumberTableBuilder().finish();
-  return { record, format: 'root', eventCount: record.eventCount, runSegments: [], placeBlocks: [], numbers };
+  const { trees, numbers } = await describeRoot(bare);
+  const record = recordWithTrees(bare, trees, numbers?.tree);
+  const table = new NumberTableBuilder();
+  numbers?.eventNumbers.forEach((eventNumber, entry) => {
+    table.add(entry + 1, eventNumber, numbers.runs[entry] ?? Number.NaN);
+  });
+  const { eventCount } = record;
+  return { record, format: 'root', eventCount, runSegments: [], placeBlocks: [], numbers: table.finish() };
 }
 
 function refuseRoot(): never {

@@ -16,14 +16,14 @@ import { Slots } from '../remote/slots.ts';
 import { SourceFactory } from '../remote/source-factory.ts';
 import { RootThread } from '../root/root-thread.ts';
 import { EventIndex } from './event-index.ts';
-import type { ListTrees } from './index-file.ts';
+import type { DescribeRoot } from './index-file.ts';
 import type { IndexingReply, IndexingRequest, IndexingThreadData, ToIndexingThread } from './indexing-messages.ts';
 import { indexPath, verifyPath } from './keep-index.ts';
 
 const { indexPath: storePath, sources } = workerData as IndexingThreadData;
 /** Starts a thread of its own with the first ROOT file. */
 const rootThread = new RootThread(sources ?? { remote: REMOTE_DEFAULTS, cache: undefined });
-const listTrees: ListTrees = (record, places) => rootThread.listTrees({ record, places });
+const describeRoot: DescribeRoot = (record, places) => rootThread.describe({ record, places });
 
 const readSlots = new Slots(REMOTE_FILES_READ_MAX);
 
@@ -44,14 +44,18 @@ async function answer(index: EventIndex, request: IndexingRequest, signal: Abort
   switch (task.kind) {
     case 'index': {
       const { path, acceptChange } = task;
-      return { kind: 'indexed', id, answer: await indexPath(index, path, { acceptChange, checkCancelled, listTrees }) };
+      return {
+        kind: 'indexed',
+        id,
+        answer: await indexPath(index, path, { acceptChange, checkCancelled, describeRoot }),
+      };
     }
     case 'index-remote': {
       const { file, acceptChange } = task;
       return {
         kind: 'indexed',
         id,
-        answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal, listTrees, readSlots }),
+        answer: await indexRemote(index, await openFactory(), file, { acceptChange, signal, describeRoot, readSlots }),
       };
     }
     case 'check-branches': {
@@ -65,7 +69,7 @@ async function answer(index: EventIndex, request: IndexingRequest, signal: Abort
       return {
         kind: 'verified',
         id,
-        answer: await verifyPath(index, task.guid, task.path, { checkCancelled, listTrees }),
+        answer: await verifyPath(index, task.guid, task.path, { checkCancelled, describeRoot }),
       };
     default:
       return assertNever(task, 'indexing task');

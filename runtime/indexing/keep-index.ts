@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Guid } from '../../core/ids.ts';
 import type { EventIndex } from './event-index.ts';
-import { type CheckCancelled, indexFile, type ListTrees } from './index-file.ts';
+import { type CheckCancelled, type DescribeRoot, indexFile } from './index-file.ts';
 import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
 import { findUnchanged } from './unchanged-files.ts';
 
@@ -16,7 +16,11 @@ import { findUnchanged } from './unchanged-files.ts';
 export async function indexPath(
   index: EventIndex,
   path: string,
-  options: { readonly acceptChange: boolean; readonly checkCancelled: CheckCancelled; readonly listTrees?: ListTrees },
+  options: {
+    readonly acceptChange: boolean;
+    readonly checkCancelled: CheckCancelled;
+    readonly describeRoot?: DescribeRoot;
+  },
 ): Promise<IndexAnswer> {
   const unchanged = findUnchanged(index, path);
   if (unchanged !== undefined) return unchanged;
@@ -37,7 +41,7 @@ export async function verifyPath(
   index: EventIndex,
   guid: Guid,
   path: string,
-  options: { readonly checkCancelled: CheckCancelled; readonly listTrees?: ListTrees },
+  options: { readonly checkCancelled: CheckCancelled; readonly describeRoot?: DescribeRoot },
 ): Promise<VerifyAnswer> {
   const kept = index.fileRecord(guid);
   if (kept === undefined) return { kind: 'unknown' };

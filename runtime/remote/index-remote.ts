@@ -9,7 +9,7 @@ import { GranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { EventIndex } from '../indexing/event-index.ts';
 import type { FileStamp } from '../indexing/file-stamp.ts';
-import { type IndexedFile, indexStream, type ListTrees } from '../indexing/index-file.ts';
+import { type DescribeRoot, type IndexedFile, indexStream } from '../indexing/index-file.ts';
 import type { IndexAnswer, RemoteFile } from '../indexing/indexing-messages.ts';
 import type { ByteSource, SourceIdentity } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
@@ -21,7 +21,7 @@ import type { Slots } from './slots.ts';
 import type { SourceFactory } from './source-factory.ts';
 
 /**
- * @param options.listTrees without it, ROOT files are refused
+ * @param options.describeRoot without it, ROOT files are refused
  * @param options.readSlots bounds how many files are read at once; whether a file is known is asked beside that
  * @param options.acceptChange as for local files: the first place stands for its new content from now on
  * @throws what reading and indexing throw, with the place in front; STORE_FAILED
@@ -33,7 +33,7 @@ export async function indexRemote(
   options: {
     readonly acceptChange: boolean;
     readonly signal: AbortSignal;
-    readonly listTrees?: ListTrees;
+    readonly describeRoot?: DescribeRoot;
     readonly readSlots: Slots;
   },
 ): Promise<IndexAnswer> {
@@ -48,8 +48,8 @@ export async function indexRemote(
       const known = index.fileRecord(row.guid);
       if (known !== undefined) return { record: { ...known, lfn }, outcome: 'kept', previousGuid: null };
     }
-    const { listTrees } = options;
-    const opened = { source, identity, lfn, place, ...(listTrees === undefined ? {} : { listTrees }) };
+    const { describeRoot } = options;
+    const opened = { source, identity, lfn, place, ...(describeRoot === undefined ? {} : { describeRoot }) };
     const indexed = await options.readSlots.use(() => readIndex(factory, opened, options.signal));
     const previousGuid = row?.guid ?? indexed.record.guid;
     const hasChanged = previousGuid !== indexed.record.guid;
@@ -84,21 +84,21 @@ interface OpenRemoteFile {
   readonly identity: SourceIdentity;
   readonly lfn: string;
   readonly place: string;
-  readonly listTrees?: ListTrees;
+  readonly describeRoot?: DescribeRoot;
 }
 
 async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: AbortSignal): Promise<IndexedFile> {
   const [parsed] = parsePlace(file.place);
   if (parsed?.kind === 'event-server')
     return factory.persist(signal, () => fetchServedFile(factory.client, parsed, signal));
-  const { identity, lfn, place, listTrees } = file;
+  const { identity, lfn, place, describeRoot } = file;
   const key = factory.cache === undefined ? undefined : addressKey(place, identity.validator, identity.sizeBytes);
   let source = file.source;
   if (factory.cache !== undefined && key !== undefined) {
     source = new CachedSource(source, factory.cache.file(key), identity);
   }
   const indexed = await indexStream(checkStream(source.stream(0, signal), identity.checksums, place), lfn, {
-    listTrees: listTrees === undefined ? undefined : (record) => listTrees(record, [place]),
+    describeRoot: describeRoot === undefined ? undefined : (record) => describeRoot(record, [place]),
     checksums: true,
   });
   checkContent(indexed.record, file);

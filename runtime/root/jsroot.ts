@@ -15,6 +15,8 @@ export interface EmbeddedBasket {
 export interface RootLeaf {
   /** the leaf that holds the length of this one */
   readonly fLeafCount?: { readonly fName: string } | null;
+  /** values an entry, for one of fixed length */
+  readonly fLen?: number;
 }
 
 /** TBranch and its descendants. */

@@ -10,6 +10,20 @@ export interface RootFile {
   readonly places: readonly string[];
 }
 
+/** Run and event numbers of all entries of a tree, in order. */
+export interface EntryNumbers {
+  readonly tree: string;
+  readonly runs: Float64Array;
+  readonly eventNumbers: Float64Array;
+}
+
+/** What a file holds. */
+export interface RootContents {
+  readonly trees: readonly RootTree[];
+  /** of the one tree that states them; absent when none does, or several do */
+  readonly numbers?: EntryNumbers | undefined;
+}
+
 /** What is read of a file: a tree and branches of it. */
 export interface RootSelection {
   readonly tree: string;
@@ -20,6 +34,8 @@ export interface RootSelection {
 export type RootTask =
   /** which trees the file has */
   | { readonly kind: 'list-trees'; readonly file: RootFile }
+  /** which of its entries are which events */
+  | { readonly kind: 'read-numbers'; readonly file: RootFile; readonly trees: readonly RootTree[] }
   /** how the entries of a tree are grouped */
   | { readonly kind: 'open-tree'; readonly file: RootFile; readonly selection: RootSelection }
   | {
@@ -33,6 +49,7 @@ export type RootTask =
 
 export type RootAnswer =
   | { readonly kind: 'trees'; readonly trees: readonly RootTree[] }
+  | { readonly kind: 'numbers'; readonly numbers: EntryNumbers | undefined }
   /** first entry of each group */
   | { readonly kind: 'groups'; readonly starts: Float64Array<ArrayBuffer> }
   | ({ readonly kind: 'entries' } & EncodedEntries);

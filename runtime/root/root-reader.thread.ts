@@ -68,6 +68,8 @@ async function perform(task: RootTask): Promise<RootAnswer> {
   switch (task.kind) {
     case 'list-trees':
       return { kind: 'trees', trees: await reader.listTrees() };
+    case 'read-numbers':
+      return { kind: 'numbers', numbers: await reader.readNumbers(task.trees) };
     case 'open-tree':
       return { kind: 'groups', starts: await reader.groups(task.selection) };
     case 'read-entries':

@@ -6,14 +6,22 @@
  */
 import { Worker } from 'node:worker_threads';
 import { assert, assertNever } from '../../core/assert.ts';
-import { describeThrown, deserialiseError } from '../../core/errors.ts';
+import { describeThrown, deserialiseError, isGranuleError } from '../../core/errors.ts';
 import type { RootTree } from '../../core/file-index.ts';
 import { ROOT_SILENCE_MS } from '../../core/limits.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import type { EncodedEntries } from '../../payloads/formats/root-entry-encoder.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
 import { rootFailed } from './root-failure.ts';
-import type { FromRootThread, RootAnswer, RootFile, RootSelection, RootTask } from './root-messages.ts';
+import type {
+  EntryNumbers,
+  FromRootThread,
+  RootAnswer,
+  RootContents,
+  RootFile,
+  RootSelection,
+  RootTask,
+} from './root-messages.ts';
 
 interface Job {
   readonly task: RootTask;
@@ -36,17 +44,24 @@ export class RootThread {
   }
 
   /** @throws INPUT_READER_MISSING, INPUT_ROOT_FAILED, and what reading the bytes throws; so do the others */
-  async listTrees(file: RootFile): Promise<readonly RootTree[]> {
-    const answer = await this.#ask({ kind: 'list-trees', file });
-    assert(answer.kind === 'trees', 'a task is answered as such');
-    return answer.trees;
+  async describe(file: RootFile): Promise<RootContents> {
+    const { trees } = await this.#askFor('trees', { kind: 'list-trees', file });
+    return { trees, numbers: await this.#readNumbers(file, trees) };
+  }
+
+  /** None of a tree whose numbers cannot be read: its events can be processed all the same. */
+  async #readNumbers(file: RootFile, trees: readonly RootTree[]): Promise<EntryNumbers | undefined> {
+    try {
+      return (await this.#askFor('numbers', { kind: 'read-numbers', file, trees })).numbers;
+    } catch (error) {
+      if (isGranuleError(error) && error.code === 'INPUT_ROOT_FAILED') return undefined;
+      throw error;
+    }
   }
 
   /** First entry of each group of entries that is to be read at once. @throws also INPUT_TREE_UNKNOWN */
   async openTree(file: RootFile, selection: RootSelection): Promise<Float64Array> {
-    const answer = await this.#ask({ kind: 'open-tree', file, selection });
-    assert(answer.kind === 'groups', 'a task is answered as such');
-    return answer.starts;
+    return (await this.#askFor('groups', { kind: 'open-tree', file, selection })).starts;
   }
 
   /** The entries `[firstEntry, endEntry)`, counted from 0. The bytes are the caller's. */
@@ -56,9 +71,7 @@ export class RootThread {
     firstEntry: number,
     endEntry: number,
   ): Promise<EncodedEntries> {
-    const answer = await this.#ask({ kind: 'read-entries', file, selection, firstEntry, endEntry });
-    assert(answer.kind === 'entries', 'a task is answered as such');
-    return answer;
+    return await this.#askFor('entries', { kind: 'read-entries', file, selection, firstEntry, endEntry });
   }
 
   /** Takes nothing new, finishes what was asked for, ends the thread. Any number of times. */
@@ -69,6 +82,15 @@ export class RootThread {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  async #askFor<Kind extends RootAnswer['kind']>(
+    kind: Kind,
+    task: RootTask,
+  ): Promise<Extract<RootAnswer, { readonly kind: Kind }>> {
+    const answer = await this.#ask(task);
+    assert(answer.kind === kind, 'a task is answered as such');
+    return answer as Extract<RootAnswer, { readonly kind: Kind }>;
   }
 
   #ask(task: RootTask): Promise<RootAnswer> {
@@ -160,6 +182,8 @@ function describeTask(task: RootTask): string {
   switch (task.kind) {
     case 'list-trees':
       return `${lfn}: its trees cannot be listed`;
+    case 'read-numbers':
+      return `${lfn}: run and event numbers cannot be read`;
     case 'open-tree':
       return `${lfn}: tree ${task.selection.tree} cannot be opened`;
     case 'read-entries':

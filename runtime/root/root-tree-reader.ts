@@ -9,11 +9,15 @@ import type { ByteSource } from '../remote/byte-source.ts';
 import { chooseBranches } from './branch-choice.ts';
 import { groupEntries } from './entry-groups.ts';
 import type { Jsroot, RootBranch, RootFileObject, RootFolder, RootTreeObject } from './jsroot.ts';
+import { findNumberBranches, type NumberBranches } from './number-branches.ts';
 import { rootFailed } from './root-failure.ts';
-import type { RootSelection } from './root-messages.ts';
+import type { EntryNumbers, RootSelection } from './root-messages.ts';
 import { SourceProxy } from './source-proxy.ts';
 
 const TREE_CLASSES = new Set(['TTree', 'TNtuple', 'TNtupleD']);
+
+/** A sign of life is given so often while numbers are read. */
+const ENTRIES_PER_SIGN = 100_000;
 
 export interface RootTreeReaderOptions {
   readonly jsroot: Jsroot;
@@ -65,6 +69,46 @@ export class RootTreeReader {
       trees.push({ name, entryCount: (await this.#tree(name)).fEntries });
     }
     return trees;
+  }
+
+  /**
+   * Run and event numbers of the one tree that states both, in scalar branches with one of the usual names; undefined
+   * when there is none, or several, or when numbers are no safe integers. @throws INPUT_ROOT_FAILED
+   */
+  async readNumbers(trees: readonly RootTree[]): Promise<EntryNumbers | undefined> {
+    const candidates: { readonly name: string; readonly tree: RootTreeObject; readonly pair: NumberBranches }[] = [];
+    for (const { name, entryCount } of trees) {
+      if (entryCount === 0) continue;
+      const tree = await this.#tree(name);
+      const pair = findNumberBranches(tree.fBranches.arr);
+      if (pair !== undefined) candidates.push({ name, tree, pair });
+    }
+    const [only] = candidates;
+    if (only === undefined || candidates.length > 1) return undefined;
+    const what = `${this.#options.lfn}: run and event numbers of tree ${only.name} cannot be read`;
+    const numbers = await guarded(this.#proxy, what, () => this.#readPairs(only.tree, only.pair));
+    return numbers === undefined ? undefined : { tree: only.name, ...numbers };
+  }
+
+  async #readPairs(tree: RootTreeObject, { run, eventNumber }: NumberBranches) {
+    const { jsroot, onRead } = this.#options;
+    const runs = new Float64Array(tree.fEntries);
+    const eventNumbers = new Float64Array(tree.fEntries);
+    const selector = new jsroot.TSelector();
+    selector.addBranch(run, 'run');
+    selector.addBranch(eventNumber, 'eventNumber');
+    let areIntegers = true;
+    let count = 0;
+    selector.Process = (entry) => {
+      // Wide integers may come as such.
+      runs[entry] = Number(selector.tgtobj['run']);
+      eventNumbers[entry] = Number(selector.tgtobj['eventNumber']);
+      areIntegers &&= Number.isSafeInteger(runs[entry]) && Number.isSafeInteger(eventNumbers[entry]);
+      count += 1;
+      if (count % ENTRIES_PER_SIGN === 0) onRead();
+    };
+    await jsroot.treeProcess(tree, selector, { firstentry: 0, numentries: tree.fEntries });
+    return areIntegers && count === tree.fEntries ? { runs, eventNumbers } : undefined;
   }
 
   /** First entry of each group. @throws INPUT_TREE_UNKNOWN, INPUT_ROOT_FAILED */

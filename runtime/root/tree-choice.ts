@@ -1,6 +1,6 @@
 /** Which tree of a ROOT file holds its events. */
 import { GranuleError } from '../../core/errors.ts';
-import type { FileRecord, RootTree } from '../../core/file-index.ts';
+import type { FileRecord, RootTree, RootTrees } from '../../core/file-index.ts';
 import { suggestNames } from '../../core/nearest-name.ts';
 
 /**
@@ -19,16 +19,17 @@ export function chooseTree(record: FileRecord, wanted: string | null): FileRecor
   const tree = wanted === null && all.length === 1 ? first : all.find(({ name }) => name === wanted);
   if (tree === undefined) throw unclear(record.lfn, all, wanted);
   if (tree.entryCount === 0) throw new GranuleError('INPUT_EMPTY', `${record.lfn}: tree ${tree.name} has no entry`);
-  return withTree(record, all, tree);
+  return withTree(record, record.trees, tree);
 }
 
-/** What an index keeps: the tree is chosen where there is no choice. */
-export function recordWithTrees(record: FileRecord, all: readonly RootTree[]): FileRecord {
-  return withTree(record, all, all.length === 1 ? all[0] : undefined);
+/** What an index keeps: the tree is chosen where there is no choice. @param numbered see `RootTrees` */
+export function recordWithTrees(record: FileRecord, all: readonly RootTree[], numbered?: string): FileRecord {
+  const trees = { all, ...(numbered === undefined ? {} : { numbered }) };
+  return withTree(record, trees, all.length === 1 ? all[0] : undefined);
 }
 
-function withTree(record: FileRecord, all: readonly RootTree[], tree: RootTree | undefined): FileRecord {
-  return { ...record, eventCount: tree?.entryCount ?? 0, trees: { chosen: tree?.name ?? null, all } };
+function withTree(record: FileRecord, trees: Omit<RootTrees, 'chosen'>, tree: RootTree | undefined): FileRecord {
+  return { ...record, eventCount: tree?.entryCount ?? 0, trees: { ...trees, chosen: tree?.name ?? null } };
 }
 
 function unclear(lfn: string, all: readonly RootTree[], wanted: string | null): GranuleError {

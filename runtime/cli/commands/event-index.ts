@@ -162,8 +162,12 @@ function* tokensByNumber(index: EventIndex, runText: string, events: string): Ge
     const wanted = Array.from({ length: last - first + 1 }, (_, at): [number, number] => [run, first + at]);
     for (const { guid, position } of index.lookupEvents(wanted)) {
       const record = index.fileRecord(guid);
-      const { offsets, lengths } = index.lookupSpan(guid, position, 1);
       if (record === undefined) continue;
+      if (record.trees?.numbered !== undefined) {
+        yield { guid, position, token: entryToken(chooseTree(record, record.trees.numbered), position) };
+        continue;
+      }
+      const { offsets, lengths } = index.lookupSpan(guid, position, 1);
       const place = { position, offsetBytes: offsets[0] ?? 0, lengthBytes: lengths[0] ?? 0 };
       yield { guid, position, token: eventToken(record, place) };
     }

@@ -108,6 +108,10 @@ describe('granule index', () => {
     const found = await call(['index', 'query', '--guid', guid, '--events', '2421', '--json']);
     const token = tryToken(String(jsonLines(found)[0]?.['token']));
     expect(token).toMatchObject({ container: 'events', technology: TECHNOLOGY_ROOT_TREE, row: 2420 });
+    const zmumu = ROOT_DATA_FILES.find(({ path }) => path.includes('Zmumu'))?.path ?? '';
+    expect((await call(['index', 'add', zmumu])).code).toBe(0);
+    const byNumber = await call(['index', 'query', '--run', '148031', '--events', '10507008', '--json']);
+    expect(tryToken(String(jsonLines(byNumber)[0]?.['token']))).toMatchObject({ container: 'events', row: 0 });
     const refused = await call(['index', 'query', '--guid', guid, '--tree', 'event']);
     expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('did you mean "events"?')]);
 

@@ -3,6 +3,7 @@ import type { FileRecord, RootTree } from '../../../core/file-index.ts';
 import { parseGuid } from '../../../core/ids.ts';
 import { chooseBranches } from '../../../runtime/root/branch-choice.ts';
 import type { RootBranch } from '../../../runtime/root/jsroot.ts';
+import { findNumberBranches } from '../../../runtime/root/number-branches.ts';
 import { chooseTree, recordWithTrees } from '../../../runtime/root/tree-choice.ts';
 
 const BARE: FileRecord = {
@@ -99,5 +100,32 @@ describe('the branches of a tree', () => {
       expect.objectContaining({ remedy: 'branches are run, nMuon, Muon_pt, jets, jets.pt, jets.eta' }),
     );
     expect(() => chosen('run', '!run')).toThrow('--branches run,!run leaves no branch to read');
+  });
+});
+
+describe('the branches of run and event numbers', () => {
+  const scalar = (fName: string, more: object = {}): RootBranch =>
+    ({
+      fName,
+      fBranches: { arr: [] },
+      fLeaves: { arr: [{ fLen: 1, fLeafCount: null, ...more }] },
+    }) as unknown as RootBranch;
+  const found = (...branches: RootBranch[]): string[] | undefined => {
+    const pair = findNumberBranches(branches);
+    return pair === undefined ? undefined : [pair.run.fName, pair.eventNumber.fName];
+  };
+
+  it('have one of the usual names', () => {
+    expect(found(scalar('run'), scalar('luminosityBlock'), scalar('event'))).toEqual(['run', 'event']);
+    expect(found(scalar('eventNumber'), scalar('runNumber'))).toEqual(['runNumber', 'eventNumber']);
+    expect(found(scalar('RunNo'), scalar('evt'))).toEqual(['RunNo', 'evt']);
+    expect(found(scalar('run'))).toBe(undefined);
+    expect(found(scalar('HLT_run'), scalar('event'))).toBe(undefined);
+  });
+
+  it('are scalar, and one of each', () => {
+    expect(found(scalar('run', { fLen: 2 }), scalar('event'))).toBe(undefined);
+    expect(found(scalar('run'), scalar('event', { fLeafCount: { fName: 'n' } }))).toBe(undefined);
+    expect(found(scalar('run'), scalar('Run'), scalar('event'))).toBe(undefined);
   });
 });

@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FileRecord } from '../../../core/file-index.ts';
 import { guidFromSha256 } from '../../../core/ids.ts';
 import { inputFormat } from '../../../payloads/formats/registry.ts';
+import { EventIndex } from '../../../runtime/indexing/event-index.ts';
 import { IndexingPool } from '../../../runtime/indexing/indexing-pool.ts';
 import { REMOTE_DEFAULTS } from '../../../runtime/remote/remote-options.ts';
 import type { RootFileProxy } from '../../../runtime/root/jsroot.ts';
@@ -122,6 +123,29 @@ describe.skipIf(!canReadRoot)(`ROOT files${rootNote}`, () => {
     });
     const entries = [0, 1, Math.floor(events / 2), events - 1];
     expect(await readEvents(record, path, entries)).toEqual(await readDirectly(path, tree, entries));
+  });
+
+  it.each([
+    ['Zmumu', 'Run', 'Event'],
+    ['nanoAOD', 'run', 'event'],
+  ])('%s is found by %s and %s of its entries', async (name, runBranch, eventBranch) => {
+    const file = ROOT_DATA_FILES.find(({ path }) => basename(path).startsWith(name));
+    const record = await indexed(file?.path ?? '');
+    expect(record.trees?.numbered).toBe(file?.tree);
+    const entries = [0, 57, (file?.events ?? 0) - 1];
+    const values = await readDirectly(file?.path ?? '', file?.tree ?? '', entries);
+    await using index = await EventIndex.open({ path: join(folder, 'index'), readOnly: true });
+    const wanted = values.map((entry): [number, number] => [Number(entry[runBranch]), Number(entry[eventBranch])]);
+    const matches = index.lookupEvents(wanted);
+    for (const [request, entry] of entries.entries()) {
+      expect(matches).toContainEqual({ request, guid: record.guid, position: entry + 1 });
+    }
+    expect(index.lookupEvents([[-5, 1]])).toEqual([]);
+  });
+
+  it('without such branches are found by no number', async () => {
+    const [file] = ROOT_DATA_FILES;
+    expect((await indexed(file?.path ?? '')).trees?.numbered).toBe(undefined);
   });
 
   it('are refused before anything is read of them when they lack a branch that is asked for', async () => {
