@@ -5,6 +5,7 @@
  * A file is *awaited* until it is *usable*, *refused*, or *gone* (its servers cannot be reached now). A run need not wait
  * for all: it takes those that are usable, and later more of them.
  */
+import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
 import type { FileRecord } from '../core/file-index.ts';
@@ -87,6 +88,8 @@ export class InputReading {
     this.#isIndexShared = options.indexFolder !== null;
     this.#inOrder = options.eventsPerOutput !== null || options.limitEvents !== null;
     this.#answers = files.map(() => undefined);
+    // Every file that is being indexed listens.
+    setMaxListeners(0, this.#abort.signal);
     if (this.#inOrder) this.#untaken = files.map((_, index) => index);
     this.#awaitedCount = files.length;
     this.#awaitedLocalCount = files.filter(({ places }) => !isRemotePlace(places[0])).length;

@@ -1,6 +1,7 @@
 /** EVENT on a command line: `LFN:position`, `GUID:position` or an eventRangeID. */
 import type { TaskFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
+import { formatEventSelection } from '../../core/event-selection.ts';
 import { tryEventRangeID, tryGuid } from '../../core/ids.ts';
 import { suggestNames } from '../../core/nearest-name.ts';
 
@@ -40,6 +41,7 @@ export function findEvent(reference: string, source: EventSource): EventPlace {
     for (const file of source.files(record.taskID)) {
       names.push(file.lfn);
       if (!isMeant(record.taskID, file)) continue;
+      if (isLeftOut(file, position)) throw leftOut(file, position);
       if (position >= 1 && position <= file.eventCount) return { taskID: record.taskID, file, position };
       throw new GranuleError('EVENT_NOT_FOUND', `${file.lfn} has no event ${position}: it has ${file.eventCount}`, {
         details: { lfn: file.lfn, position, eventCount: file.eventCount },
@@ -50,5 +52,18 @@ export function findEvent(reference: string, source: EventSource): EventPlace {
   throw new GranuleError('EVENT_NOT_FOUND', `"${reference}": the run has no such file`, {
     details: { reference },
     ...(suggestion === undefined ? {} : { remedy: suggestion }),
+  });
+}
+
+/** The run was told to leave it alone. */
+function isLeftOut({ selection, eventCount }: TaskFile, position: number): boolean {
+  if (selection === undefined || position < 1 || position > eventCount) return false;
+  return !selection.some(([first, last]) => first <= position && position <= last);
+}
+
+function leftOut({ lfn, selection = [] }: TaskFile, position: number): GranuleError {
+  const chosen = formatEventSelection(selection);
+  return new GranuleError('EVENT_NOT_FOUND', `the run leaves out event ${position} of ${lfn}: --events ${chosen}`, {
+    details: { lfn, position, events: chosen },
   });
 }

@@ -39,7 +39,7 @@ function outputTable({ outputs }: RunSummary, folder: string): string {
       join(folder, output.path),
     ]);
   const table = formatTable(
-    [{ title: 'stream' }, { title: 'events', align: 'right' }, { title: 'size', align: 'right' }, { title: 'file' }],
+    [{ title: 'stream' }, { title: 'records', align: 'right' }, { title: 'size', align: 'right' }, { title: 'file' }],
     rows,
   );
   return table + more(outputs.length, 'files', 'manifest.json lists all');

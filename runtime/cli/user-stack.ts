@@ -13,5 +13,6 @@ export function userStack(stack: string): string {
 
 function isOfUser(line: string): boolean {
   const path = /^\s+at (?:async )?(?:.*\()?(?:file:\/\/)?(\/[^()]*):\d+:\d+\)?$/.exec(line)?.[1];
-  return path !== undefined && !OWN_FOLDERS.some((folder) => path.startsWith(folder));
+  if (path === undefined || path.endsWith('/piscina/dist/worker.js')) return false;
+  return !OWN_FOLDERS.some((folder) => path.startsWith(folder));
 }

@@ -54,7 +54,7 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
   await surroundings.results.write(
     flags['json'] === true
       ? `${JSON.stringify({ schema: 1, folder, template, files: names, next: commands })}\n`
-      : `${names.length} files in ${folder}: ${names.join(', ')}\n\nNext:\n${commands.map((line) => `  ${line}\n`).join('')}`,
+      : `${names.length} files in ${folder}: ${names.join(', ')}\n\nNext:\n${commands.map((line) => `  ${line}\n`).join('')}\n${howToCall()}\n`,
   );
   return EXIT.ok;
 }
@@ -90,13 +90,25 @@ async function projectFiles(template: TemplateName, folderName: string): Promise
 
 /** For editors only: granule itself needs nothing installed beside a payload. */
 function packageJson(name: string, usesZod: boolean): string {
-  const granule = isInstalled() ? `^${GRANULE_VERSION}` : `file:${PACKAGE_FOLDER}`;
+  const granule = isFromRegistry() ? `^${GRANULE_VERSION}` : `file:${PACKAGE_FOLDER}`;
   const devDependencies = { '@types/node': '^20', granule, ...(usesZod ? { zod: '^4' } : {}) };
   return `${JSON.stringify({ name, private: true, type: 'module', devDependencies }, null, 2)}\n`;
 }
 
 function isInstalled(): boolean {
   return /[/\\]node_modules[/\\]/.test(PACKAGE_FOLDER);
+}
+
+/** Whether npm would find it again by its name: it was not installed from a file or a folder. */
+function isFromRegistry(): boolean {
+  if (!isInstalled()) return false;
+  try {
+    const installed = JSON.parse(readFileSync(join(PACKAGE_FOLDER, '../.package-lock.json'), 'utf8'));
+    return !String(installed.packages['node_modules/granule'].resolved).startsWith('file:');
+  } catch {
+    // Installed in a way that leaves no such list.
+    return true;
+  }
 }
 
 function howToCall(): string {

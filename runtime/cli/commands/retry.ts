@@ -60,7 +60,7 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
       ? `${JSON.stringify({ schema: 1, ranges: rangeCount })}\n`
       : rangeCount === 0
         ? `${shownFolder}: nothing to try again\n`
-        : `${shownFolder}: ${formatCount(rangeCount)} to be tried again; the next granule run makes them\n`,
+        : `${shownFolder}: ${formatCount(rangeCount)} to be tried again; the next granule run makes them (with --accept-payload-change if the payload was corrected)\n`,
   );
   return EXIT.ok;
 }

@@ -211,7 +211,9 @@ describe('granule exec of other inputs', () => {
     const server = await FaultServer.start({ '/far.ndjson': Buffer.from(`{"far":1}\n${lines}`) });
     try {
       const out = join(folder.path, 'others');
-      await folder.run({ input: [packed, server.url('/far.ndjson').href], payload: 'digest', out });
+      await folder.run({ input: [packed, server.url('/far.ndjson').href], payload: 'digest', out, events: '2-' });
+      const leftOut = await granule(['exec', '--out', 'others', 'far.ndjson:1'], { cwd: folder.path });
+      expect([leftOut.code, leftOut.stderr]).toEqual([2, expect.stringContaining('--events 2-')]);
       for (const event of ['packed.ndjson.gz:4', 'far.ndjson:5']) {
         const { stdout } = await granule(['exec', '--out', 'others', event, '--json'], { cwd: folder.path });
         expect(JSON.parse(stdout)).toMatchObject({ outcome: 'finished', outputs: [{ comparedWithRun: 'same' }] });
