@@ -17,6 +17,8 @@ import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile } from '
 import type { ServerChannel } from './channel.ts';
 import type { InExecution, SupervisedBoard } from './execution-board.ts';
 import { type HeldToken, HeldTokens } from './held-tokens.ts';
+import { eventCountOf, judgeFailure } from './last-attempt.ts';
+import { TokenQueue } from './token-queue.ts';
 
 /** What a worker is given: a suspect runs in a process, anything else in either. */
 export type WorkerTakes = 'all' | 'all-but-suspects' | 'suspects';
@@ -58,12 +60,7 @@ export class TokenScatterer {
   readonly #failuresMax: number;
   readonly #workers = new Map<string, WorkerState>();
   readonly #files = new Map<number, WorkerFile>();
-  /** tokens nobody holds, in hand-out order from `#queueStart` on */
-  #queue: HeldToken[] = [];
-  #queueStart = 0;
-  /** suspects nobody holds */
-  #suspects: HeldToken[] = [];
-  #queuedBytes = 0;
+  readonly #queue = new TokenQueue();
   #ending = false;
   #executedMeanMs = 0;
   #executedCount = 0;
@@ -113,8 +110,7 @@ export class TokenScatterer {
   add(tokens: readonly RangeToken[], frames: readonly Uint8Array[]): void {
     for (const token of tokens) {
       const bytes = token.frame >= 0 ? frames[token.frame] : undefined;
-      (token.suspect ? this.#suspects : this.#queue).push({ token, bytes, copy: false });
-      this.#queuedBytes += bytes?.length ?? 0;
+      this.#queue.add({ token, bytes, copy: false });
     }
     for (const worker of this.#workers.values()) worker.flushed = false;
     this.#serveWaiting();
@@ -122,12 +118,12 @@ export class TokenScatterer {
 
   /** Tokens nobody holds yet. */
   get queuedCount(): number {
-    return this.#queue.length - this.#queueStart + this.#suspects.length;
+    return this.#queue.count;
   }
 
   /** Bytes that ride with queued tokens. */
   get queuedBytes(): number {
-    return this.#queuedBytes;
+    return this.#queue.bytes;
   }
 
   /** Tokens in the hands of workers. */
@@ -156,11 +152,7 @@ export class TokenScatterer {
 
   /** Takes every token back that no worker has begun: for a drain. */
   takeBackAll(): RangeToken[] {
-    const taken = [...this.#queue.slice(this.#queueStart), ...this.#suspects].map((held) => held.token);
-    this.#queue = [];
-    this.#queueStart = 0;
-    this.#suspects = [];
-    this.#queuedBytes = 0;
+    const taken = this.#queue.takeAll().map((held) => held.token);
     for (const worker of this.#workers.values()) {
       for (const held of this.#takeBack(worker, CREDIT_MAX)) taken.push(held.token);
     }
@@ -320,25 +312,10 @@ export class TokenScatterer {
   #judgeFailure(held: HeldToken, report: Extract<RangeReport, { kind: 'failed' }>): RangeReport | undefined {
     // Of two copies the one that finishes counts, be it the later one.
     const hasOtherCopy = [...this.#workers.values()].some(({ held: of }) => of.get(report.rangeIndex) !== undefined);
-    return hasOtherCopy ? undefined : this.#isolateFailure(held, report);
-  }
-
-  /**
-   * The last permitted attempt at a range of several events does not fail as a whole: it goes on without the event that
-   * failed, as the same attempt, until the others are finished.
-   *
-   * @returns the report to make; undefined when the range went back to the queue
-   */
-  #isolateFailure(held: HeldToken, report: Extract<RangeReport, { kind: 'failed' }>): RangeReport | undefined {
-    const { token } = held;
-    const { failure } = report;
-    const isLast = token.failures + 1 >= this.#failuresMax;
-    if (!isLast || eventCountOf(token) === 1 || failure.position === undefined) return report;
-    const failedEvents = [...(token.failedEvents ?? []), { position: failure.position, failure }].sort(
-      (left, right) => left.position - right.position,
-    );
-    if (failedEvents.length === eventCountOf(token)) return { ...report, failedEvents };
-    this.#putBack([{ ...held, token: { ...token, failedEvents }, copy: false }]);
+    if (hasOtherCopy) return undefined;
+    const judged = judgeFailure(held.token, report, this.#failuresMax);
+    if ('report' in judged) return judged.report;
+    this.#putBack([{ ...held, token: judged.goOnWith, copy: false }]);
     return undefined;
   }
 
@@ -352,12 +329,8 @@ export class TokenScatterer {
     return back.length;
   }
 
-  /** To the front of the queue. */
   #putBack(back: readonly HeldToken[]): void {
-    this.#suspects.unshift(...back.filter((held) => held.token.suspect));
-    this.#queue = [...back.filter((held) => !held.token.suspect), ...this.#queue.slice(this.#queueStart)];
-    this.#queueStart = 0;
-    for (const held of back) this.#queuedBytes += held.bytes?.length ?? 0;
+    this.#queue.putBack(back);
     this.#serveWaiting();
   }
 
@@ -385,20 +358,17 @@ export class TokenScatterer {
   }
 
   #hasQueuedFor({ takes }: WorkerState): boolean {
-    if (takes !== 'suspects' && this.#queue.length > this.#queueStart) return true;
-    return takes !== 'all-but-suspects' && this.#suspects.length > 0;
+    if (takes !== 'suspects' && this.#queue.ordinaryCount > 0) return true;
+    return takes !== 'all-but-suspects' && this.#queue.suspectCount > 0;
   }
 
   #takeFor(worker: WorkerState): HeldToken[] {
     if (worker.takes !== 'all-but-suspects') {
-      const suspect = this.#suspects.shift();
-      if (suspect !== undefined) {
-        this.#queuedBytes -= suspect.bytes?.length ?? 0;
-        return [suspect];
-      }
+      const suspect = this.#queue.takeSuspect();
+      if (suspect !== undefined) return [suspect];
       if (worker.takes === 'suspects') return [];
     }
-    return this.#queue.length > this.#queueStart ? this.#takeFromQueue(this.#batchSize(worker)) : this.#steal(worker);
+    return this.#queue.ordinaryCount > 0 ? this.#queue.take(this.#batchSize(worker)) : this.#steal(worker);
   }
 
   /** About {@link BATCH_WORK_MS} of work, never more than a fair share of what is queued. */
@@ -408,17 +378,6 @@ export class TokenScatterer {
     const byTime = Math.floor(workMs / Math.max(this.#executedMeanMs, workMs / CREDIT_MAX));
     const fairShare = Math.ceil(this.queuedCount / Math.max(1, this.#workers.size));
     return Math.max(1, Math.min(byTime, fairShare, CREDIT_MAX));
-  }
-
-  #takeFromQueue(count: number): HeldToken[] {
-    const taken = this.#queue.slice(this.#queueStart, this.#queueStart + count);
-    this.#queueStart += taken.length;
-    for (const held of taken) this.#queuedBytes -= held.bytes?.length ?? 0;
-    if (this.#queueStart > 1024 && this.#queueStart * 2 > this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#queueStart);
-      this.#queueStart = 0;
-    }
-    return taken;
   }
 
   /** Half of what the worker with the fullest batch has not begun. */
@@ -473,8 +432,4 @@ export class TokenScatterer {
       this.#log.debug({ err: error, workerIndex: worker.workerIndex }, 'message to a session that is gone');
     });
   }
-}
-
-function eventCountOf(token: RangeToken): number {
-  return token.lastEvent - token.startEvent + 1;
 }

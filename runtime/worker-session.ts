@@ -23,6 +23,7 @@ import { EventReader } from './event-reader.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
+import { eventCountOf } from './last-attempt.ts';
 import { OutputSequencer } from './output-sequencer.ts';
 import type { SessionSettings } from './session-data.ts';
 import type { ThreadCpuClock } from './thread-cpu-clock.ts';
@@ -487,10 +488,6 @@ function eventBytes(token: RangeToken, position: number, rangeBytes: Uint8Array)
   const index = 2 * (position - token.startEvent);
   const start = token.cuts[index] ?? 0;
   return rangeBytes.subarray(start, start + (token.cuts[index + 1] ?? 0));
-}
-
-function eventCountOf(token: RangeToken): number {
-  return token.lastEvent - token.startEvent + 1;
 }
 
 /** It has failed in this attempt, the last one, and is not to take the others of its range along. */
