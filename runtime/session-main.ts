@@ -4,12 +4,13 @@
  * be closed.
  */
 import { join } from 'node:path';
+import { isMainThread } from 'node:worker_threads';
 import type { FromWorker, ToWorker } from '../core/messages.ts';
 import { PeerChannel } from './channel.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import { importPayload } from './payload-loading/import-payload.ts';
 import type { SessionData } from './session-data.ts';
-import { guardStandardDescriptors } from './standard-descriptors.ts';
+import { divertStandardOutput, guardStandardDescriptors } from './standard-descriptors.ts';
 import { ThreadCpuClock } from './thread-cpu-clock.ts';
 import { WORKER_LOG_NAME, WorkerLog } from './worker-log.ts';
 import { type SessionEnd, WorkerSession } from './worker-session.ts';
@@ -21,6 +22,8 @@ export async function runSession(data: SessionData, board: WorkerBoard): Promise
   const cpuClock = new ThreadCpuClock();
   guardStandardDescriptors();
   log.captureConsole();
+  // A process of its own has its worker's log there.
+  if (!isMainThread) divertStandardOutput();
   const session = new WorkerSession({
     data,
     board,

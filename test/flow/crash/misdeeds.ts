@@ -6,6 +6,8 @@ export interface Misdeed {
   readonly code: string;
   /** why the event fails; null when it does not, since it harms nobody or only its worker */
   readonly cause: FailureCause | null;
+  /** takes a while of computing: on a machine that is starved its time-out may come first */
+  readonly takesTime?: true;
 }
 
 const NOBODY_ELSE: readonly Misdeed[] = [
@@ -22,6 +24,7 @@ const NOBODY_ELSE: readonly Misdeed[] = [
     cause: 'output-too-large',
   },
   { code: `for (let i = 0; i < 1000; i += 1) process.stdout.write('flood '.repeat(100));`, cause: null },
+  { code: `fs.writeSync(1, 'flood '.repeat(1000)); fs.writeSync(2, Buffer.from('flood'));`, cause: null },
   { code: `child_process.spawn('sh', ['-c', 'exit 1'], { stdio: 'ignore' });`, cause: null },
   { code: `setTimeout(() => { try { context.output('OUT').write('late'); } catch {} }, 5);`, cause: null },
 ];
@@ -34,7 +37,11 @@ const ITS_WORKER: readonly Misdeed[] = [
   { code: `Promise.reject(new Error('late')); await new Promise(() => {});`, cause: 'payload-late-error' },
   { code: `setTimeout(() => { throw new Error('after all'); }, 20);`, cause: null },
   { code: 'process.exit(3);', cause: 'payload-exit' },
-  { code: 'const all = []; for (;;) all.push(new Array(200_000).fill(1.5));', cause: 'out-of-memory' },
+  {
+    code: 'const all = []; for (;;) all.push(new Array(10_000).fill(Math.random()));',
+    cause: 'out-of-memory',
+    takesTime: true,
+  },
   { code: 'for (;;);', cause: 'timeout' },
   { code: 'await new Promise(() => {});', cause: 'timeout' },
   {
