@@ -1,7 +1,8 @@
 /** Turns what a payload threw, or how its worker ended, into a {@link Failure} with a cause from the closed list. */
 import type { Failure } from '../core/dispatcher-api.ts';
-import { describeThrown, isGranuleError } from '../core/errors.ts';
+import { describeThrown, type GranuleError, isGranuleError } from '../core/errors.ts';
 import { LOG_LINE_CHARS_MAX } from '../core/limits.ts';
+import type { RangeReport } from '../core/messages.ts';
 import { FAILURE_CAUSES, type FailureCause } from '../core/states.ts';
 
 /** Reason of an abort by time-out, and what a given-up execution fails with. */
@@ -131,4 +132,22 @@ function line(message: string): string {
 
 function withStack(failure: Failure, stack: string): Failure {
   return stack === '' ? failure : { ...failure, stack: stack.slice(0, 4 * LOG_LINE_CHARS_MAX) };
+}
+
+/** What becomes of a range whose bytes cannot be read. */
+export function unreadableRange(
+  { rangeIndex, attemptNr }: { readonly rangeIndex: number; readonly attemptNr: number },
+  error: GranuleError,
+): RangeReport {
+  return {
+    kind: 'failed',
+    rangeIndex,
+    attemptNr,
+    eventCount: 1,
+    failure: failureOf(error, []),
+    failedEvents: null,
+    failuresBefore: 0,
+    wallMs: 0,
+    copy: false,
+  };
 }

@@ -3,62 +3,29 @@
  * with the merge beside it. The one place that builds the parts; `start` reads top to bottom like the flow, and `close`
  * ends them from the source to the sink.
  *
- * States: *feeding* (ranges are leased and their bytes fetched, workers are to come) → *running* → *draining* (nothing new; what is in execution ends) → *closed*. `abandon` gives up executions, too.
+ * States: *feeding* (ranges are leased and their bytes fetched, workers are to come) → *running* → *draining* (nothing new;
+ * what is in execution ends) → *closed*.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
-import type { Failure, Job, UpdateOutcome } from '../core/dispatcher-api.ts';
+import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
-import { formatEventRangeID } from '../core/ids.ts';
 import { CLOSE_MS, FINALIZE_MS_MAX } from '../core/limits.ts';
-import type { LoggerFactory } from '../core/log.ts';
-import type { FromWorker, RangeReport, RangeToken, ToWorker } from '../core/messages.ts';
-import type { Dispatcher } from '../dispatcher/dispatcher.ts';
+import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
+import { tellAnswered } from './answered-reports.ts';
 import { ServerChannel } from './channel.ts';
-import { failureOf, failureOfSuspect, GIVEN_UP } from './failures.ts';
+import { GIVEN_UP, unreadableRange } from './failures.ts';
+import { type FlowInput, sessionTemplate } from './flow-input.ts';
 import { LocalAddresses } from './local-addresses.ts';
 import { MergeService } from './merge/merge-service.ts';
-import type { ResolvedRunOptions } from './options.ts';
-import type { LoadedPayload } from './payload-loading/describe-payload.ts';
 import { Pilot } from './pilot.ts';
-import type { NodeEvents } from './run-events.ts';
-import type { RunFolders } from './run-folders.ts';
-import type { RunSurroundings } from './run-handle.ts';
-import type { RunMeter } from './run-meter.ts';
-import type { RunTask } from './run-task.ts';
 import { Stager } from './stager.ts';
 import { Supervisor } from './supervisor.ts';
-import type { TokenExtractor } from './token-extractor.ts';
 import { TokenScatterer } from './token-scatterer.ts';
-import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
-import type { DeadSession, WorkerPool } from './worker-pool.ts';
-import { removeTraces } from './worker-traces.ts';
-
-export interface FlowInput {
-  readonly options: ResolvedRunOptions;
-  readonly folders: RunFolders;
-  readonly surroundings: RunSurroundings;
-  readonly dispatcher: Dispatcher;
-  readonly task: RunTask;
-  readonly payload: LoadedPayload;
-  /** its threads have been starting since the command began */
-  readonly pool: WorkerPool;
-  /** as its thread has */
-  readonly extractor: TokenExtractor;
-  /** the program died before this start: what is in execution must be known should it die again */
-  readonly recordExecutions: boolean;
-  readonly events: NodeEvents;
-  readonly meter: RunMeter;
-  readonly loggers: LoggerFactory;
-  /** something broke that the run cannot go on without */
-  readonly onFatal: (error: unknown) => void;
-  /** remote data cannot be reached any more */
-  readonly onSourceGone: (error: GranuleError) => void;
-  /** a batch of reports was answered */
-  readonly onAnswered: () => void;
-}
+import type { DeadSession } from './worker-pool.ts';
+import { failureWithLog, removeTraces } from './worker-traces.ts';
 
 export class Flow {
   readonly #input: FlowInput;
@@ -278,20 +245,7 @@ export class Flow {
       if (error.code === 'SOURCE_UNREACHABLE') onSourceGone(error);
       return;
     }
-    this.#stager.add(
-      ranges.map(
-        (range): RangeReport => ({
-          kind: 'failed',
-          ...range,
-          eventCount: 1,
-          failure: failureOf(error, []),
-          failedEvents: null,
-          failuresBefore: 0,
-          wallMs: 0,
-          copy: false,
-        }),
-      ),
-    );
+    this.#stager.add(ranges.map((range) => unreadableRange(range, error)));
   }
 
   #buildScatterer(): TokenScatterer {
@@ -330,25 +284,13 @@ export class Flow {
   }
 
   #startWorkers(shared: unknown): void {
-    const { options, folders, payload, pool, task } = this.#input;
+    const { options, pool } = this.#input;
     pool.start(
-      {
-        channelAddress: this.#addresses.address('workers'),
-        payloadUrl: payload.moduleUrl,
-        payloadOptions: payload.options,
-        outputs: payload.outputs,
-        shared,
-        taskID: task.taskID,
+      sessionTemplate(this.#input, {
         jobID: this.#job.jobID,
-        taskSeed: options.seed,
-        aggregationFolder: folders.aggregation,
-        sequence: options.sequence,
-        outputBytesMax: options.outputBytesMax,
-        logLevel: options.logLevel,
-        recycleEvents: options.recycleAfterEvents ?? 0,
-        recycleMemoryBytes: (options.recycleAboveMB ?? 0) * 1024 * 1024,
-        processingTag: payload.version === undefined ? payload.name : `${payload.name}-${payload.version}`,
-      },
+        channelAddress: this.#addresses.address('workers'),
+        shared,
+      }),
       {
         onSession: (peer, { workerIndex, board, apart }) => {
           board.setTimeoutMs(this.#supervisor.timeoutMs);
@@ -367,16 +309,11 @@ export class Flow {
     const { taskID } = task;
     const { jobID } = this.#job;
     const folder = join(folders.workers, `worker_${workerIndex}`);
-    const failureOfRange = ({ fileIndex, startEvent, attemptNr, suspect }: RangeToken): Failure => {
-      const id = formatEventRangeID({ taskID, jobID, fileID: fileIndex + 1, startEvent, attemptNr });
-      const logTail = logTailOf(join(folder, WORKER_LOG_NAME), id);
-      return { ...(suspect ? failureOfSuspect(failure) : failure), logTail };
-    };
     const culprit = this.#scatterer.executedBy(peer);
     const streams = Object.keys(payload.outputs);
     // Before anybody else can begin the same range, whose files have the same names.
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
-    const returnedCount = this.#scatterer.lose(peer, failureOfRange);
+    const returnedCount = this.#scatterer.lose(peer, failureWithLog(failure, { folder, taskID, jobID }));
     if (replaced) events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
     else events.emit('worker:ended', { workerIndex });
     if (returnedCount > 0) this.#pilot.poke();
@@ -425,43 +362,10 @@ export class Flow {
   }
 
   #noteAnswered(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void {
-    const { events, meter } = this.#input;
-    const before = meter.finishedEvents;
-    meter.note(reports, outcomes);
-    this.#merge.expectOutputs(meter.outputBytesPerRange);
-    if (meter.finishedEvents > before) events.emit('events:finished', { eventCount: meter.finishedEvents - before });
-    let index = -1;
-    for (const report of reports) {
-      index += 1;
-      if (outcomes[index] !== 'accepted' || (report.kind === 'finished' && report.failedEvents === null)) continue;
-      if (report.kind === 'failed' && !meter.isFatal(report)) this.#pilot.noteRetries(1);
-      this.#emitFailures(report);
-    }
+    const retryCount = tellAnswered(this.#input, reports, outcomes);
+    if (retryCount > 0) this.#pilot.noteRetries(retryCount);
+    this.#merge.expectOutputs(this.#input.meter.outputBytesPerRange);
     this.#input.onAnswered();
     this.#pilot.poke();
-  }
-
-  /** One event of the run for each event that failed by itself, or one for the whole range. */
-  #emitFailures(report: RangeReport): void {
-    const { events, meter, task, dispatcher } = this.#input;
-    const [range] = dispatcher.describeRanges(task.taskID, report.rangeIndex, 1);
-    assert(range !== undefined, 'a report names a range of the task');
-    const lfn = task.files[range.fileIndex]?.lfn ?? '';
-    const { attemptNr } = report;
-    for (const { position, failure } of report.failedEvents ?? []) {
-      const { cause, message } = failure;
-      events.emit('event:failed', { lfn, position, eventCount: 1, attemptNr, cause, message, fatal: true });
-    }
-    if (report.kind !== 'failed' || report.failedEvents !== null) return;
-    const { cause, message } = report.failure;
-    events.emit('event:failed', {
-      lfn,
-      position: report.failure.position ?? range.startEvent,
-      eventCount: report.eventCount,
-      attemptNr,
-      cause,
-      message,
-      fatal: meter.isFatal(report),
-    });
   }
 }

@@ -11,10 +11,9 @@ import { DRAIN_RESERVE_FRACTION, DRAIN_RESERVE_MS, PREPARE_TIMEOUT_MS, PROGRESS_
 import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { writeRunCatalogue } from './catalogue/run-catalogue.ts';
-import { byteCostHints } from './cost-hints.ts';
+import { setCostHints } from './cost-hints.ts';
 import { countEvents } from './event-counts.ts';
 import type { Flow } from './flow.ts';
-import type { EventIndex } from './indexing/event-index.ts';
 import type { InputReading } from './input-reading.ts';
 import { admitLateInputs } from './late-inputs.ts';
 import type { PartialOutput } from './merge/stretch-runner.ts';
@@ -26,7 +25,7 @@ import { createRunFolders, type RunFolders, runFolders } from './run-folders.ts'
 import type { RunHandle, RunSurroundings } from './run-handle.ts';
 import { RunMeter } from './run-meter.ts';
 import { type RunParts, removeOldRun, startParts } from './run-parts.ts';
-import { recoverTask } from './run-recovery.ts';
+import { recoverRun } from './run-recovery.ts';
 import type { RunSummary } from './run-summary.ts';
 import { openTask, type RunTask } from './run-task.ts';
 import { writeStartRecord } from './start-record.ts';
@@ -120,7 +119,11 @@ class Run {
       task = await openTask(dispatcher, this.#options, payload, reading);
       writeRunCatalogue(this.#folders.catalogue, task.inputs);
       writeStartRecord(this.#folders, this.#options, this.#surroundings.currentFolder);
-      recoveredEvents = await this.#recover(dispatcher, task);
+      recoveredEvents = await recoverRun(dispatcher, task, {
+        folders: this.#folders,
+        options: this.#options,
+        events: this.events,
+      });
       if (isUnfinished(dispatcher, task.taskID)) {
         const startedMs = performance.now();
         partial = await this.#process(parts, task);
@@ -151,33 +154,13 @@ class Run {
     return parts;
   }
 
-  /** @returns events that need not be made any more */
-  async #recover(dispatcher: Dispatcher, task: RunTask): Promise<number> {
-    const startedMs = performance.now();
-    const { fileCount, eventCount, rangeCount } = dispatcher.getTask(task.taskID);
-    const { taskID, resumed } = task;
-    this.events.emit('task:submitted', { taskID, fileCount, eventCount, rangeCount, resumed });
-    const { returnedCount, adoptedCount, damaged } = await recoverTask(dispatcher, task, this.#folders, this.#options);
-    const eventsFinished = countEvents(dispatcher.getTask(taskID).events).finished;
-    if (!resumed) return eventsFinished;
-    for (const { path, problem } of damaged) this.events.emit('output:damaged', { path, message: problem });
-    this.events.emit('run:recovered', {
-      eventsFinished,
-      rangesReturned: returnedCount,
-      filesAdopted: adoptedCount,
-      outputsDamaged: damaged.length,
-      wallMs: performance.now() - startedMs,
-    });
-    return eventsFinished;
-  }
-
   /** Hands out, executes and merges until nothing is left, or the run is stopped. */
   async #process(parts: RunParts, task: RunTask): Promise<readonly PartialOutput[]> {
     const { dispatcher, payload, pool, extractor, reading } = parts;
     const { signal } = this.#abort;
     signal.throwIfAborted();
     const log = this.#loggers.forComponent('cli');
-    await using _index = await this.#hintCosts(dispatcher, task);
+    await using _hints = await setCostHints(dispatcher, task, this.#options, this.#folders.index);
     const { Flow } = await loadFlow();
     const flow = await Flow.start({
       options: this.#options,
@@ -242,15 +225,6 @@ class Run {
     } catch (error) {
       if (!reading.isClosed) this.#noteFatal(error);
     }
-  }
-
-  /** For longest first: the event index answers while it is open, that is as long as events are handed out. */
-  async #hintCosts(dispatcher: Dispatcher, task: RunTask): Promise<EventIndex | undefined> {
-    if (this.#options.order !== 'longest-first') return undefined;
-    const { EventIndex } = await import('./indexing/event-index.ts');
-    const index = await EventIndex.open({ path: this.#folders.index, readOnly: true });
-    dispatcher.setCostHints(task.taskID, byteCostHints(index, task.files));
-    return index;
   }
 
   async #conclude(

@@ -7,33 +7,64 @@ import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import { adoptOutputs } from './adoption.ts';
 import { takeBoardFiles } from './board-file.ts';
+import { countEvents } from './event-counts.ts';
 import { TEMPORARY_SUFFIX } from './event-file.ts';
 import { type DamagedOutput, findDamagedOutputs } from './merge/completed-check.ts';
 import { sweepGrowingFolder } from './merge/growing-sweep.ts';
 import { streamFormat } from './merge/output-names.ts';
 import type { ResolvedRunOptions } from './options.ts';
+import type { NodeEvents } from './run-events.ts';
 import { lastReport, type RunFolders } from './run-folders.ts';
 import type { RunTask } from './run-task.ts';
 
 /** Counts are of ranges and files. */
-export interface Recovered {
+interface Recovered {
   readonly returnedCount: number;
   readonly adoptedCount: number;
   /** complete outputs whose files were removed or altered: their events are made again */
   readonly damaged: readonly DamagedOutput[];
 }
 
+export interface RecoveryParts {
+  readonly folders: RunFolders;
+  readonly options: ResolvedRunOptions;
+  readonly events: NodeEvents;
+}
+
+/**
+ * Takes up what is left, and tells of the task and of that.
+ *
+ * @returns events that need not be made any more
+ * @throws STORE_FAILED
+ */
+export async function recoverRun(dispatcher: Dispatcher, task: RunTask, parts: RecoveryParts): Promise<number> {
+  const { events } = parts;
+  const startedMs = performance.now();
+  const { taskID, resumed } = task;
+  const { fileCount, eventCount, rangeCount } = dispatcher.getTask(taskID);
+  events.emit('task:submitted', { taskID, fileCount, eventCount, rangeCount, resumed });
+  const { returnedCount, adoptedCount, damaged } = await recoverTask(dispatcher, task, parts);
+  const eventsFinished = countEvents(dispatcher.getTask(taskID).events).finished;
+  if (!resumed) return eventsFinished;
+  for (const { path, problem } of damaged) events.emit('output:damaged', { path, message: problem });
+  events.emit('run:recovered', {
+    eventsFinished,
+    rangesReturned: returnedCount,
+    filesAdopted: adoptedCount,
+    outputsDamaged: damaged.length,
+    wallMs: performance.now() - startedMs,
+  });
+  return eventsFinished;
+}
+
 /**
  * Outputs that somebody removed or altered are made again. After a death, complete outputs of single events are adopted,
  * everything else it held is ready again, and files that nobody will ask for are removed.
- *
- * @throws STORE_FAILED
  */
-export async function recoverTask(
+async function recoverTask(
   dispatcher: Dispatcher,
   task: RunTask,
-  folders: RunFolders,
-  options: ResolvedRunOptions,
+  { folders, options }: RecoveryParts,
 ): Promise<Recovered> {
   const { taskID } = task;
   const inExecution = takeBoardFiles(folders.workers);

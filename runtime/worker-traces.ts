@@ -4,10 +4,13 @@
  */
 import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Failure } from '../core/dispatcher-api.ts';
 import { formatEventRangeID } from '../core/ids.ts';
 import { SHARD_RANGES } from '../core/limits.ts';
 import type { RangeToken } from '../core/messages.ts';
 import { TEMPORARY_SUFFIX } from './event-file.ts';
+import { failureOfSuspect } from './failures.ts';
+import { logTailOf, WORKER_LOG_NAME } from './worker-log.ts';
 
 export interface WorkerTraces {
   /** the worker's own folder */
@@ -30,6 +33,18 @@ export function removeTraces(traces: WorkerTraces): void {
   } catch {
     // The folder is gone, or the disk is.
   }
+}
+
+/** How ranges that a session held fail when it dies of `failure`: with the last lines that they left in its log. */
+export function failureWithLog(
+  failure: Failure,
+  { folder, taskID, jobID }: Pick<WorkerTraces, 'folder' | 'taskID' | 'jobID'>,
+): (token: RangeToken) => Failure {
+  return ({ fileIndex, startEvent, attemptNr, suspect }) => {
+    const id = formatEventRangeID({ taskID, jobID, fileID: fileIndex + 1, startEvent, attemptNr });
+    const logTail = logTailOf(join(folder, WORKER_LOG_NAME), id);
+    return { ...(suspect ? failureOfSuspect(failure) : failure), logTail };
+  };
 }
 
 /** Paths that the range's events may have files at. */
