@@ -23,7 +23,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import { SERVED_LIST_FILES_MAX, SERVED_LOOKUPS_MAX, SERVED_RANGES_BODY_BYTES_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
-import { eventToken } from '../indexing/event-token.ts';
+import { numberedToken } from '../indexing/event-token.ts';
 import { isLoopback } from '../remote/bearer-token.ts';
 import type { ByteRange } from '../remote/byte-source.ts';
 import { EVENT_PLACES_TYPE, PLACE_BYTES, readPlaces } from '../remote/event-frames.ts';
@@ -178,11 +178,11 @@ async function sendTokensByNumber(files: ServedFiles, query: NumberQuery, reply:
   const wanted = numbers.flatMap(([first, last]) =>
     Array.from({ length: last - first + 1 }, (_, index): [number, number] => [run, first + index]),
   );
-  const lines = files.index.lookupEvents(wanted).map(({ request, guid, position }) => {
-    const { record } = files.require(guid);
-    const { offsets, lengths } = files.index.lookupSpan(guid, position, 1);
-    const place = { position, offsetBytes: offsets[0] ?? 0, lengthBytes: lengths[0] ?? 0 };
-    return JSON.stringify({ run, event: wanted[request]?.[1], guid, position, token: eventToken(record, place) });
+  // The index may be shared, and know files that are not served here.
+  const matches = files.index.lookupEvents(wanted).filter(({ guid }) => files.has(guid));
+  const lines = matches.map(({ request, guid, position }) => {
+    const token = numberedToken(files.index, files.require(guid).record, position);
+    return JSON.stringify({ run, event: wanted[request]?.[1], guid, position, token });
   });
   return reply.type('application/x-ndjson').send(lines.map((line) => `${line}\n`).join(''));
 }

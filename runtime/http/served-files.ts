@@ -43,6 +43,10 @@ export class ServedFiles {
     return guids.map((guid) => this.require(guid));
   }
 
+  has(guid: Guid): boolean {
+    return this.#paths.has(guid);
+  }
+
   /** @throws EVENT_NOT_FOUND for what is no GUID or not served */
   require(text: string): ServedFile {
     const guid = tryGuid(text);

@@ -8,6 +8,8 @@ import {
   TECHNOLOGY_EVENT_LISTING,
   TECHNOLOGY_ROOT_TREE,
 } from '../../core/token.ts';
+import { chooseTree } from '../root/tree-choice.ts';
+import type { EventIndex } from './event-index.ts';
 
 /** @param place 1-based position, and the event's bytes in the (inflated) file */
 export function eventToken(
@@ -38,4 +40,12 @@ export function entryToken({ guid, trees }: FileRecord, position: number): strin
     linkID: 0,
     row: position - 1,
   });
+}
+
+/** Of an event found by its run and event number. @param position as the index's `lookupEvents` gives it */
+export function numberedToken(index: Pick<EventIndex, 'lookupSpan'>, record: FileRecord, position: number): string {
+  const numbered = record.trees?.numbered;
+  if (numbered !== undefined) return entryToken(chooseTree(record, numbered), position);
+  const { offsets, lengths } = index.lookupSpan(record.guid, position, 1);
+  return eventToken(record, { position, offsetBytes: offsets[0] ?? 0, lengthBytes: lengths[0] ?? 0 });
 }

@@ -7,7 +7,7 @@ import { parseGuid } from '../../../core/ids.ts';
 import { INDEX_QUERY_EVENTS } from '../../../core/limits.ts';
 import { formatBytes, formatCount } from '../../../core/quantities.ts';
 import type { EventIndex } from '../../indexing/event-index.ts';
-import { entryToken, eventToken } from '../../indexing/event-token.ts';
+import { entryToken, eventToken, numberedToken } from '../../indexing/event-token.ts';
 import { chooseTree } from '../../root/tree-choice.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defineIndexFlag, defineSourceFlags, indexFolder, indexPlaces } from '../shared-index.ts';
@@ -162,14 +162,7 @@ function* tokensByNumber(index: EventIndex, runText: string, events: string): Ge
     const wanted = Array.from({ length: last - first + 1 }, (_, at): [number, number] => [run, first + at]);
     for (const { guid, position } of index.lookupEvents(wanted)) {
       const record = index.fileRecord(guid);
-      if (record === undefined) continue;
-      if (record.trees?.numbered !== undefined) {
-        yield { guid, position, token: entryToken(chooseTree(record, record.trees.numbered), position) };
-        continue;
-      }
-      const { offsets, lengths } = index.lookupSpan(guid, position, 1);
-      const place = { position, offsetBytes: offsets[0] ?? 0, lengthBytes: lengths[0] ?? 0 };
-      yield { guid, position, token: eventToken(record, place) };
+      if (record !== undefined) yield { guid, position, token: numberedToken(index, record, position) };
     }
   }
 }

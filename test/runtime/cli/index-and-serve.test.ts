@@ -26,7 +26,7 @@ function call(args: readonly string[], withChild?: (child: ChildProcess) => void
   return granule(args, { cwd: folder, environment, ...(withChild === undefined ? {} : { withChild }) });
 }
 
-function jsonLines(ended: Ended): Record<string, unknown>[] {
+function jsonLines(ended: Pick<Ended, 'stdout'>): Record<string, unknown>[] {
   return ended.stdout
     .trim()
     .split('\n')
@@ -116,7 +116,14 @@ describe('granule index', () => {
     expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('did you mean "events"?')]);
 
     const digest = ['--payload', 'digest', '--branches', 'Muon_*', '--events', '1-20', '--workers', '1'];
+    await serving([zmumu], async (url) => {
+      const answer = await fetch(`${url}/v1/tokens?run=148031&events=10507008`);
+      const tokens = jsonLines({ stdout: await answer.text() }).map(({ token }) => token);
+      expect(tokens).toEqual(jsonLines(byNumber).map(({ token }) => token));
+    });
     await serving([file?.path ?? ''], async (url) => {
+      const unserved = await fetch(`${url}/v1/tokens?run=148031&events=10507008`);
+      expect([unserved.status, await unserved.text()]).toEqual([200, '']);
       const ran = await call(['run', `granule+${url}/${guid}`, ...digest, '--out', 'served']);
       expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('20/20')]);
     });
