@@ -23,7 +23,7 @@ import type { Task } from './task.ts';
 import { RANGE_ACTIONS, REFUSALS } from './transitions.ts';
 
 /** Consumers looked at, and found silent, in one go when leases are checked: each is a few ms. */
-const CONSUMERS_PER_CHECK = { lookedAt: 20_000, expired: 2000 };
+const CONSUMERS_PER_CHECK = { lookedAt: 5000, expired: 1000 };
 
 export interface JobDescription {
   readonly jobID: number;
