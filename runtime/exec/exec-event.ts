@@ -2,8 +2,7 @@
  * Executes one event of a run again, by itself: the same bytes, payload, options and seed, in a process of its own. Nothing
  * of the run is touched, so it may be on meanwhile. Belongs to the main thread.
  */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Failure } from '../../core/dispatcher-api.ts';
 import { type LogLevel, silentLogger } from '../../core/log.ts';
@@ -19,6 +18,7 @@ import { EventDataReader } from '../remote/event-data-reader.ts';
 import { readSourceOptions } from '../remote/source-options.ts';
 import { RootEventReader } from '../root/root-event-reader.ts';
 import type { RunFolders } from '../run-folders.ts';
+import { TemporaryFolder } from '../temporary-folder.ts';
 import { TokenExtraction } from '../token-extraction.ts';
 import type { DebuggerAddress } from './exec-order.ts';
 import { type ExecOutput, freshFolder, putOutput, writtenInRun } from './exec-outputs.ts';
@@ -78,26 +78,23 @@ export interface EventExecution {
  */
 export async function execEvent(request: ExecRequest): Promise<EventExecution> {
   const recorded = await readRecordedEvent(request.table, request.folders, request.event);
-  const scratch = mkdtempSync(join(tmpdir(), 'granule-exec-'));
-  try {
-    const chosen = await choosePayload({
-      identity: recorded.payloadIdentity,
-      start: recorded.start,
-      runBundles: request.folders.bundles,
-      scratchBundles: join(scratch, 'payloads'),
-      replacement: request.payload,
-      options: request.payloadOptions,
-      log: silentLogger,
-      signal: request.signal,
-    });
-    const mismatch = inputMismatch(chosen.payload, request.event.file);
-    if (mismatch !== undefined) throw mismatch;
-    if (chosen.notice !== undefined) request.onNotice(chosen.notice);
-    const report = await execute(request, recorded, chosen, scratch);
-    return await conclude(request, recorded, chosen, { report, scratch });
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
+  await using folder = await TemporaryFolder.create();
+  const scratch = folder.path;
+  const chosen = await choosePayload({
+    identity: recorded.payloadIdentity,
+    start: recorded.start,
+    runBundles: request.folders.bundles,
+    scratchBundles: join(scratch, 'payloads'),
+    replacement: request.payload,
+    options: request.payloadOptions,
+    log: silentLogger,
+    signal: request.signal,
+  });
+  const mismatch = inputMismatch(chosen.payload, request.event.file);
+  if (mismatch !== undefined) throw mismatch;
+  if (chosen.notice !== undefined) request.onNotice(chosen.notice);
+  const report = await execute(request, recorded, chosen, scratch);
+  return await conclude(request, recorded, chosen, { report, scratch });
 }
 
 async function execute(

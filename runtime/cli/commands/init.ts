@@ -90,7 +90,8 @@ async function projectFiles(template: TemplateName, folderName: string): Promise
 
 /** For editors only: granule itself needs nothing installed beside a payload. */
 function packageJson(name: string, usesZod: boolean): string {
-  const granule = isFromRegistry() ? `^${GRANULE_VERSION}` : `file:${PACKAGE_FOLDER}`;
+  const from = isInstalled() ? packageFile() : PACKAGE_FOLDER;
+  const granule = from === undefined ? `^${GRANULE_VERSION}` : `file:${from}`;
   const devDependencies = { '@types/node': '^20', granule, ...(usesZod ? { zod: '^4' } : {}) };
   return `${JSON.stringify({ name, private: true, type: 'module', devDependencies }, null, 2)}\n`;
 }
@@ -99,16 +100,19 @@ function isInstalled(): boolean {
   return /[/\\]node_modules[/\\]/.test(PACKAGE_FOLDER);
 }
 
-/** Whether npm would find it again by its name: it was not installed from a file or a folder. */
-function isFromRegistry(): boolean {
-  if (!isInstalled()) return false;
+/** The package file that it was installed from; undefined for the registry, where npm finds it again by its name. */
+function packageFile(): string | undefined {
+  const modules = join(PACKAGE_FOLDER, '..');
+  let resolved: unknown;
   try {
-    const installed = JSON.parse(readFileSync(join(PACKAGE_FOLDER, '../.package-lock.json'), 'utf8'));
-    return !String(installed.packages['node_modules/granule'].resolved).startsWith('file:');
+    const installed = JSON.parse(readFileSync(join(modules, '.package-lock.json'), 'utf8'));
+    resolved = installed.packages['node_modules/granule'].resolved;
   } catch {
-    // Installed in a way that leaves no such list.
-    return true;
+    return undefined; // installed in a way that leaves no such list
   }
+  if (typeof resolved !== 'string' || !resolved.startsWith('file:')) return undefined;
+  const path = resolve(modules, '..', resolved.slice('file:'.length));
+  return existsSync(path) ? path : undefined;
 }
 
 function howToCall(): string {
