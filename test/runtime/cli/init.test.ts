@@ -1,6 +1,6 @@
 /** `granule init`: each template is a project that runs as its README says, in a folder outside of this one. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -95,6 +95,26 @@ describe.each(TEMPLATES)('the template $template', ({ template, needs, results, 
     expect(merged.trimEnd().split('\n')).toHaveLength(lines);
     if (template === 'analysis') expect(readFileSync(join(folder, 'out/mass.svg'), 'utf8')).toContain('entries 2000');
   });
+});
+
+it.each([
+  ['a package file, on that', 'file:../granule.tgz', (root: string) => `file:${join(root, 'granule.tgz')}`],
+  ['a registry, on its version', 'https://registry.example/granule.tgz', () => /^\^\d+\.\d+\.\d+$/],
+])('a project of a granule that was installed from %s', (_, resolved, expected) => {
+  const root = mkdtempSync(join(home, 'installed-'));
+  const modules = join(root, 'project', 'node_modules');
+  for (const name of ['dist', 'templates', 'package.json']) {
+    cpSync(join(PROJECT, name), join(modules, 'granule', name), { recursive: true });
+  }
+  writeFileSync(join(root, 'granule.tgz'), '');
+  const packages = { 'node_modules/granule': { resolved } };
+  writeFileSync(join(modules, '.package-lock.json'), JSON.stringify({ packages }));
+  const program = join(modules, 'granule/dist/runtime/cli/granule.js');
+  execFileSync(process.execPath, [program, 'init', 'mine'], { cwd: root, stdio: 'pipe' });
+  const { devDependencies } = JSON.parse(readFileSync(join(root, 'mine/package.json'), 'utf8'));
+  const wanted = expected(root);
+  if (typeof wanted === 'string') expect(devDependencies.granule).toBe(wanted);
+  else expect(devDependencies.granule).toMatch(wanted);
 });
 
 it('refuses to overwrite anything, and then writes nothing', async () => {
