@@ -13,28 +13,19 @@ import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
 import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
-import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile, WorkerTokens } from '../core/messages.ts';
-import type { InputFormat } from '../payloads/formats/event-format.ts';
-import { inputFormat } from '../payloads/formats/registry.ts';
+import type { FromWorker, RangeToken, ToWorker, WorkerTokens } from '../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
-import { EventReader } from './event-reader.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
-import { eventCountOf } from './last-attempt.ts';
 import { OutputSequencer } from './output-sequencer.ts';
+import { RangeReports } from './range-reports.ts';
 import type { SessionSettings } from './session-data.ts';
 import type { ThreadCpuClock } from './thread-cpu-clock.ts';
+import { eventBytes, type KnownFile, WorkerFiles } from './worker-files.ts';
 import type { WorkerLog } from './worker-log.ts';
-
-interface KnownFile {
-  readonly file: WorkerFile;
-  readonly format: InputFormat;
-  /** bytes of the run segments, read when first needed */
-  readonly headers: (Uint8Array | undefined)[];
-}
 
 /** How a session ends; see {@link WorkerSession.run}. */
 export type SessionEnd = 'end' | 'recycle' | 'broken';
@@ -47,8 +38,6 @@ interface BegunRange {
 
 /** What an execution is given up with when an event of another range, long finished, has broken the thread. */
 const NOT_ITS_FAULT = Object.freeze({ notItsFault: true });
-
-const NO_HEADER = new Uint8Array(0);
 
 /** What a session says and is told; an event that is executed by itself has no scatterer at the other end. */
 export type SessionChannel = Pick<PeerChannel<ToWorker, FromWorker>, 'send' | 'receive'>;
@@ -68,10 +57,9 @@ export interface SessionParts {
 export class WorkerSession {
   readonly #parts: SessionParts;
   readonly #board: WorkerBoard;
-  readonly #reader = new EventReader();
-  readonly #files = new Map<number, KnownFile>();
+  readonly #files = new WorkerFiles();
   readonly #executions = new AsyncLocalStorage<ExecutionContext>();
-  #reports: RangeReport[] = [];
+  readonly #reports = new RangeReports();
   #payload!: PayloadDefinition;
   #sequencer!: OutputSequencer;
   #context!: WorkerContext<unknown, unknown>;
@@ -113,7 +101,7 @@ export class WorkerSession {
         if (this.#isBroken) return await this.#leave('broken', this.#broken);
         if (this.#mustRecycle()) return await this.#finalizeAndLeave('recycle');
         if (!this.#board.tryEnterWaiting()) return await awaitTermination();
-        await channel.send({ kind: 'ask', reports: this.#takeReports(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
+        await channel.send({ kind: 'ask', reports: this.#reports.take(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
         readyAfterMs = null;
         const received = await channel.receive();
         this.#board.enterRunning();
@@ -136,7 +124,7 @@ export class WorkerSession {
       }
     } finally {
       clearInterval(watch);
-      this.#reader.close();
+      this.#files.close();
     }
   }
 
@@ -193,17 +181,11 @@ export class WorkerSession {
   }
 
   async #executeBatch(message: WorkerTokens, frames: readonly Uint8Array[]): Promise<void> {
-    for (const file of message.files) {
-      this.#files.set(file.fileIndex, {
-        file,
-        format: inputFormat(file.format),
-        headers: file.runSegments.map(() => undefined),
-      });
-    }
+    this.#files.add(message.files);
     const { tokens } = message;
     const cpuBefore = this.#parts.cpuClock.nowMs();
     const wallBefore = performance.now();
-    const first = this.#reports.length;
+    const first = this.#reports.count;
     this.#board.beginBatch(tokens.length);
     for (let index = this.#board.claim(); index >= 0; index = this.#board.claim()) {
       const token = tokens[index];
@@ -212,7 +194,8 @@ export class WorkerSession {
       if (pending !== undefined) await pending;
       if (this.#isBroken) break;
     }
-    this.#shareCpu(first, cpuBefore, wallBefore);
+    const cpuMs = this.#parts.cpuClock.nowMs() - cpuBefore;
+    this.#reports.shareCpu(first, cpuMs, performance.now() - wallBefore);
   }
 
   /** Executes the events of one range in order. Asynchronous only from the first event that is. */
@@ -222,7 +205,7 @@ export class WorkerSession {
     frames: readonly Uint8Array[],
     batch: readonly RangeToken[],
   ): Promise<void> | undefined {
-    const known = this.#knownFile(token);
+    const known = this.#files.of(token);
     const eventRangeID = (): string => this.#eventRangeID(token);
     const startedMs = performance.now();
     let position = token.startEvent;
@@ -230,7 +213,7 @@ export class WorkerSession {
       this.#parts.log.beginRange(eventRangeID);
       this.#incidents.beginRange(known.file, eventRangeID);
       this.#sequencer.beginRange(token, known.file, copy);
-      const bytes = this.#bytesOf(token, known, frames, batch);
+      const bytes = this.#files.bytesOf(token, frames, batch);
       for (; position <= token.lastEvent; position += 1) {
         if (isLeftOut(token, position)) continue;
         const pending = this.#executeEvent(known, token, position, eventBytes(token, position, bytes));
@@ -264,7 +247,7 @@ export class WorkerSession {
   }
 
   #executeEvent(known: KnownFile, token: RangeToken, position: number, bytes: Uint8Array): Promise<void> | undefined {
-    const event = new ExecutedEvent(known, position, bytes, this.#runHeader(known, position));
+    const event = new ExecutedEvent(known, position, bytes, this.#files.runHeader(known, position));
     const context = new ExecutionContext(
       { context: this.#context, sequencer: this.#sequencer, taskSeed: this.#parts.data.taskSeed },
       token,
@@ -322,56 +305,17 @@ export class WorkerSession {
     // Not reported: the session is about to leave, and what it holds goes back.
     if (error === NOT_ITS_FAULT) return;
     const failure: Failure = { position, ...failureOf(error, this.#parts.log.tail()) };
-    this.#reports.push({
-      kind: 'failed',
-      rangeIndex: token.rangeIndex,
-      attemptNr: token.attemptNr,
-      eventCount: eventCountOf(token),
-      failure,
-      failedEvents: token.failedEvents,
-      failuresBefore: token.failures,
-      wallMs: performance.now() - startedMs,
-      copy,
-    });
+    this.#reports.addFailed(token, { failure, wallMs: performance.now() - startedMs, copy });
   }
 
-  /** Turns ranges whose files are in place into reports. */
+  /** Ranges whose files are in place are reported. */
   #collectComplete(): void {
-    for (const range of this.#sequencer.takeComplete()) {
-      const { token } = range;
-      this.#reports.push({
-        kind: 'finished',
-        rangeIndex: token.rangeIndex,
-        attemptNr: token.attemptNr,
-        eventCount: eventCountOf(token) - (token.failedEvents?.length ?? 0),
-        failedEvents: token.failedEvents,
-        outputs: range.outputs,
-        wallMs: range.wallMs,
-        cpuMs: 0,
-        copy: range.copy,
-      });
-    }
-  }
-
-  #shareCpu(firstReport: number, cpuBefore: number, wallBefore: number): void {
-    const wallMs = performance.now() - wallBefore;
-    if (wallMs <= 0) return;
-    const share = Math.min(1, (this.#parts.cpuClock.nowMs() - cpuBefore) / wallMs);
-    for (let index = firstReport; index < this.#reports.length; index += 1) {
-      const report = this.#reports[index];
-      if (report?.kind === 'finished') report.cpuMs = report.wallMs * share;
-    }
+    this.#reports.addFinished(this.#sequencer.takeComplete());
   }
 
   #closeFiles(): void {
     this.#sequencer.closeFiles();
     this.#collectComplete();
-  }
-
-  #takeReports(): RangeReport[] {
-    const reports = this.#reports;
-    this.#reports = [];
-    return reports;
   }
 
   #mustRecycle(): boolean {
@@ -400,7 +344,7 @@ export class WorkerSession {
     await this.#sendLast({
       kind: 'leave',
       reason,
-      reports: this.#takeReports(),
+      reports: this.#reports.take(),
       error: error === undefined ? null : serialiseError(error),
       threadCpuMs: this.#parts.cpuClock.nowMs(),
     });
@@ -435,42 +379,6 @@ export class WorkerSession {
     this.#giveUp(TIMED_OUT);
   }
 
-  #knownFile(token: RangeToken): KnownFile {
-    const known = this.#files.get(token.fileIndex);
-    if (known === undefined) throw new Error(`no description of file ${token.fileIndex} came with its first token`);
-    return known;
-  }
-
-  #bytesOf(
-    token: RangeToken,
-    known: KnownFile,
-    frames: readonly Uint8Array[],
-    batch: readonly RangeToken[],
-  ): Uint8Array {
-    if (token.frame >= 0) {
-      const frame = frames[token.frame];
-      if (frame === undefined) throw new Error(`frame ${token.frame} did not come with its token`);
-      return frame;
-    }
-    const last = batch[batch.length - 1];
-    const following = last?.fileIndex === token.fileIndex ? last.offsetBytes + last.lengthBytes : 0;
-    return this.#reader.read(known.file, token, following);
-  }
-
-  #runHeader(known: KnownFile, position: number): Uint8Array {
-    const segments = known.file.runSegments;
-    let index = segments.length - 1;
-    while (index >= 0 && (segments[index]?.firstPosition ?? 0) > position) index -= 1;
-    const segment = segments[index];
-    if (segment === undefined) return NO_HEADER;
-    const header =
-      known.headers[index] ??
-      known.file.runHeaders?.[index] ??
-      Uint8Array.from(this.#reader.readRange(known.file, segment.offsetBytes, segment.lengthBytes));
-    known.headers[index] = header;
-    return header;
-  }
-
   #eventRangeID(token: RangeToken): string {
     return formatEventRangeID({
       taskID: this.#parts.data.taskID,
@@ -480,14 +388,6 @@ export class WorkerSession {
       attemptNr: token.attemptNr,
     });
   }
-}
-
-/** One event's bytes out of its range's. */
-function eventBytes(token: RangeToken, position: number, rangeBytes: Uint8Array): Uint8Array {
-  if (token.cuts === null) return rangeBytes;
-  const index = 2 * (position - token.startEvent);
-  const start = token.cuts[index] ?? 0;
-  return rangeBytes.subarray(start, start + (token.cuts[index + 1] ?? 0));
 }
 
 /** It has failed in this attempt, the last one, and is not to take the others of its range along. */
