@@ -146,8 +146,11 @@ export const PROGRESS_MS = 500;
 export const MANIFEST_RANGES_SCANNED_MAX = 2_000_000;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
-/** A batch of short events is sized to about this much work: it hides the round trip to the scatterer. */
-export const BATCH_WORK_MS = 15;
+/**
+ * A batch is sized to about this much work: where all cores compute, a round trip to the scatterer takes a part of a
+ * millisecond, and an answer of the event table as much. What a worker has not begun can be taken back from it.
+ */
+export const BATCH_WORK_MS = 40;
 /** The same for a worker that is a process, whose tokens cannot be taken back once it has them. */
 export const PROCESS_BATCH_WORK_MS = 2;
 /** An output of more bytes goes to its file piece by piece instead of being gathered in memory. */

@@ -50,6 +50,8 @@ describe('cores-idle', () => {
         waiting: '3',
         events: '6',
         waitingEvents: '4',
+        waitingMean: '2',
+        waitingMax: '10',
         mean: '2',
         max: '10',
       });
