@@ -78,7 +78,11 @@ describe('the program', () => {
     [['generate', '--events', '3'], '--out is missing', ''],
     [['generate', '--events', 'x', '--out', 'f'], '--events: "x" is not a whole number', ''],
     [['generate', '--events', '3', '--out', 'f', 'g'], 'too many arguments', 'granule generate --help'],
-    [['config', '--workers', '0'], '--workers: "0" is not a whole number from 1 to 256', 'workers is:'],
+    [
+      ['config', '--workers', '0'],
+      '--workers: "0" is not a whole number from 1 to 256',
+      'workers: events that are executed at a time',
+    ],
     [['config', '--option', 'effort'], '--option effort: expected KEY=VALUE', '--option effort=3'],
   ])('refuses %j with exit code 2, a reason and a way on', async (args, message, remedy) => {
     const { code, stdout, stderr } = await granule(args);
@@ -170,7 +174,12 @@ describe('granule config', () => {
     ['seed: 1\nworkers: [1\n', {}, 'granule.yaml:3:', ''],
     ['- a\n- b\n', {}, 'granule.yaml:1:1: expected options, "key: value"', ''],
     ['seed: 1\nseed: 2\n', {}, 'granule.yaml:2:1: Map keys must be unique', ''],
-    ['seed: [1]\n', {}, 'granule.yaml:1:1: seed: is neither a number nor a string', 'seed is:'],
+    [
+      'seed: [1]\n',
+      {},
+      'granule.yaml:1:1: seed: is neither a number nor a string',
+      'seed: seed of the task (default: 1)',
+    ],
     ['', { GRANULE_WORKRS: '2' }, 'environment variable GRANULE_WORKRS: there is no such option', '"GRANULE_WORKERS"'],
     ['', { GRANULE_SEED: 'x' }, 'GRANULE_SEED: "x" is not a whole number', ''],
   ])('refuses the file %j with environment %j, naming the place', async (text, environment, message, remedy) => {
