@@ -147,10 +147,10 @@ export const MANIFEST_RANGES_SCANNED_MAX = 2_000_000;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /**
- * A batch is sized to about this much work: where all cores compute, a round trip to the scatterer takes a part of a
- * millisecond, and an answer of the event table as much. What a worker has not begun can be taken back from it.
+ * A batch is sized to about this much work: where all cores compute, a round trip to the scatterer waits for one of them,
+ * some ms. Not more, since what is executed is recorded when the batch is. What is not begun can be taken back.
  */
-export const BATCH_WORK_MS = 40;
+export const BATCH_WORK_MS = 100;
 /** The same for a worker that is a process, whose tokens cannot be taken back once it has them. */
 export const PROCESS_BATCH_WORK_MS = 2;
 /** An output of more bytes goes to its file piece by piece instead of being gathered in memory. */
