@@ -272,6 +272,10 @@ export const BEARER_TOKEN_REREAD_MS = 60_000;
 export const SEQUENTIAL_PASSES_MAX = 2;
 /** Read size of local compressed files. */
 export const LOCAL_READ_BYTES = 256 * KiB;
+/** Local reads up to this size are done on the spot while they are quick, and by another thread after one that was not. */
+export const QUICK_READ_BYTES_MAX = 128 * KiB;
+export const QUICK_READ_MS_MAX = 2;
+export const SLOW_READS_BETWEEN_TRIES = 1_000;
 /** Bytes fetched ahead of the events handed out, unless told otherwise. */
 export const PREFETCH_BYTES_DEFAULT = 64 * MiB;
 /** Where the look-ahead begins before anything has been measured: a few events of common size. */

@@ -57,6 +57,12 @@ export const scenario = defineScenario({
       const results = new Map<string, Readonly<Record<Server, readonly number[]>>>();
       for (const [title, rangeBytes] of SIZES) {
         const requestCount = Math.max(options.connections, Math.round((options.megabytes * 1e6) / rangeBytes));
+        for (const variant of variants) {
+          const server = servers[variant];
+          if (server === undefined) continue;
+          const warmUp = { ...server, fileBytes, rangeBytes, connectionCount: options.connections, requestCount };
+          await measureRangeLoad(warmUp, signal);
+        }
         const measured = await interleave(variants, repeats, async (variant, round) => {
           context.progress(`${title}: ${variant}, round ${round + 1} of ${repeats}`);
           const server = servers[variant];
@@ -96,7 +102,7 @@ export const scenario = defineScenario({
             : 'nginx: one worker, sendfile on.',
           'The client reads into one buffer per connection and looks at headers only; all three share the machine.',
           `The file lies on ${context.folders.memory === null ? 'disk, in the page cache' : 'a memory file system'}.`,
-          'Warm-up: none; the first round of each size is one.',
+          'Warm-up: one round of each size and server, not counted.',
         ],
       };
     } finally {

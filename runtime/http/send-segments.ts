@@ -28,7 +28,7 @@ export async function sendSegments(
   let turn: 0 | 1 = 0;
   let underWay: Promise<void> = Promise.resolve();
   try {
-    for (const piece of piecesOf(segments)) {
+    for (const [piece, isLast] of withLast(piecesOf(segments))) {
       let bytes: Uint8Array;
       if (piece instanceof Uint8Array) {
         bytes = piece;
@@ -40,10 +40,10 @@ export async function sendSegments(
       }
       await underWay;
       if (response.destroyed) return;
-      underWay = write(response, bytes);
+      underWay = write(response, bytes, isLast);
     }
     await underWay;
-    response.end();
+    if (!response.writableEnded) response.end();
   } catch (error) {
     response.destroy();
     throw error;
@@ -51,6 +51,16 @@ export async function sendSegments(
     await underWay;
     giveBack(buffers);
   }
+}
+
+/** Items, each with whether it is the last. */
+function* withLast<Item>(items: Iterable<Item>): Generator<readonly [Item, boolean]> {
+  let held: { readonly item: Item } | undefined;
+  for (const item of items) {
+    if (held !== undefined) yield [held.item, false];
+    held = { item };
+  }
+  if (held !== undefined) yield [held.item, true];
 }
 
 /** Ranges cut to the size of a buffer. */
@@ -68,9 +78,15 @@ function* piecesOf(segments: Iterable<Segment>): Generator<Segment> {
 }
 
 /** Resolves when the bytes are with the kernel, or never will be. */
-function write(response: ServerResponse, bytes: Uint8Array): Promise<void> {
+function write(response: ServerResponse, bytes: Uint8Array, isLast: boolean): Promise<void> {
   return new Promise((resolve) => {
-    response.write(bytes, () => resolve());
+    if (!isLast) {
+      response.write(bytes, () => resolve());
+      return;
+    }
+    // An answer that is cut off is never finished, only closed.
+    response.once('close', resolve);
+    response.end(bytes, () => resolve());
   });
 }
 

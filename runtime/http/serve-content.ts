@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SERVED_CHUNK_BYTES, SERVED_RANGES_MAX } from '../../core/limits.ts';
 import { type ByteRange, endOf } from '../remote/byte-source.ts';
+import type { LocalSource } from '../remote/local-source.ts';
 import { type Segment, sendSegments } from './send-segments.ts';
 import type { ServedFile, ServedFiles } from './served-files.ts';
 
@@ -16,24 +17,30 @@ export async function serveContent(
 ): Promise<FastifyReply> {
   const { sizeBytes, sha256 } = file.record;
   const etag = `"${sha256}"`;
-  reply.header('etag', etag).header('accept-ranges', 'bytes');
-  reply.header('repr-digest', `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`);
-  if (request.headers['if-none-match'] === etag) return reply.code(304).send();
+  const headers = {
+    etag,
+    'accept-ranges': 'bytes',
+    'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
+    'content-type': 'application/octet-stream',
+  };
+  if (request.headers['if-none-match'] === etag) return reply.headers(headers).code(304).send();
   const ifRange = request.headers['if-range'];
   const header = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
   const ranges = header === undefined ? undefined : tryRanges(header, sizeBytes);
-  reply.type('application/octet-stream');
-  if (ranges === undefined) return send(files, file, [{ offsetBytes: 0, lengthBytes: sizeBytes }], reply);
+  const answer = (status: number, segments: readonly Segment[], more: OutgoingHttpHeaders): Promise<FastifyReply> =>
+    files.use(file, (source) => send(source, { status, segments, headers: { ...headers, ...more } }, reply));
+  if (ranges === undefined) return answer(200, [{ offsetBytes: 0, lengthBytes: sizeBytes }], {});
   const [only, second] = ranges;
-  if (only === undefined) return reply.code(416).header('content-range', `bytes */${sizeBytes}`).send();
-  reply.code(206);
-  if (second === undefined) {
-    reply.header('content-range', contentRange(only, sizeBytes));
-    return send(files, file, [only], reply);
+  if (only === undefined) {
+    return reply
+      .headers({ ...headers, 'content-range': `bytes */${sizeBytes}` })
+      .code(416)
+      .send();
   }
+  if (second === undefined) return answer(206, [only], { 'content-range': contentRange(only, sizeBytes) });
   const boundary = randomBytes(12).toString('hex');
-  reply.type(`multipart/byteranges; boundary=${boundary}`);
-  return send(files, file, multipartSegments(ranges, sizeBytes, boundary), reply);
+  const type = { 'content-type': `multipart/byteranges; boundary=${boundary}` };
+  return answer(206, multipartSegments(ranges, sizeBytes, boundary), type);
 }
 
 function multipartSegments(ranges: readonly ByteRange[], sizeBytes: number, boundary: string): Segment[] {
@@ -50,25 +57,28 @@ function contentRange(range: ByteRange, sizeBytes: number): string {
   return `bytes ${range.offsetBytes}-${endOf(range) - 1}/${sizeBytes}`;
 }
 
-/** Past fastify: its streams would copy, and allocate for each chunk. */
+interface Answer {
+  readonly status: number;
+  /** without the length */
+  readonly headers: OutgoingHttpHeaders;
+  readonly segments: readonly Segment[];
+}
+
+/** Past fastify: its streams would copy, and allocate for each chunk, and its headers cost as much as Node's. */
 async function send(
-  files: ServedFiles,
-  file: ServedFile,
-  segments: readonly Segment[],
+  source: LocalSource,
+  { status, headers, segments }: Answer,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  return files.use(file, async (source) => {
-    const lengthBytes = segments.reduce(
-      (sum, part) => sum + (part instanceof Uint8Array ? part.length : part.lengthBytes),
-      0,
-    );
-    reply.header('content-length', lengthBytes);
-    reply.hijack();
-    reply.raw.writeHead(reply.statusCode, reply.getHeaders() as OutgoingHttpHeaders);
-    if (reply.request.method === 'HEAD') reply.raw.end();
-    else await sendSegments(reply.raw, (target, offsetBytes) => source.readInto(target, offsetBytes), segments);
-    return reply;
-  });
+  const lengthBytes = segments.reduce(
+    (sum, part) => sum + (part instanceof Uint8Array ? part.length : part.lengthBytes),
+    0,
+  );
+  reply.hijack();
+  reply.raw.writeHead(status, { ...headers, 'content-length': lengthBytes });
+  if (reply.request.method === 'HEAD') reply.raw.end();
+  else await sendSegments(reply.raw, (target, offsetBytes) => source.readInto(target, offsetBytes), segments);
+  return reply;
 }
 
 export function toStream(chunks: AsyncIterable<Uint8Array>): Readable {

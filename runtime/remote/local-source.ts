@@ -1,8 +1,13 @@
 /** A file on a mounted file system as a {@link ByteSource}: for local compressed input, and for local replicas. */
-import { read } from 'node:fs';
+import { read, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { describeThrown, GranuleError } from '../../core/errors.ts';
-import { LOCAL_READ_BYTES } from '../../core/limits.ts';
+import {
+  LOCAL_READ_BYTES,
+  QUICK_READ_BYTES_MAX,
+  QUICK_READ_MS_MAX,
+  SLOW_READS_BETWEEN_TRIES,
+} from '../../core/limits.ts';
 import type { ByteRange, ByteSource, SourceIdentity } from './byte-source.ts';
 import { coalesce } from './range-plan.ts';
 
@@ -16,6 +21,8 @@ export class LocalSource implements ByteSource {
   #opened: Promise<OpenFile> | undefined;
   #readCount = 0;
   #noteIdle: () => void = () => undefined;
+  /** small reads that another thread does before one is tried on the spot again */
+  #handedOver = 0;
 
   constructor(path: string) {
     this.place = path;
@@ -59,7 +66,11 @@ export class LocalSource implements ByteSource {
     this.#readCount += 1;
     try {
       for (let filled = 0; filled < target.length; ) {
-        const bytesRead = await readOnce(handle.fd, target.subarray(filled), offsetBytes + filled);
+        const rest = target.subarray(filled);
+        const at = offsetBytes + filled;
+        const bytesRead = this.#isQuick(rest)
+          ? this.#readNow(handle.fd, rest, at)
+          : await readOnce(handle.fd, rest, at);
         if (bytesRead === 0) throw this.#endsEarly(offsetBytes + filled, offsetBytes + target.length);
         filled += bytesRead;
       }
@@ -81,6 +92,24 @@ export class LocalSource implements ByteSource {
       });
     }
     await open?.handle.close();
+  }
+
+  /**
+   * Handing a small read to another thread costs several times what the read itself does when the page cache has the
+   * bytes. Whether it has, the kernel does not tell: a read that took long is taken for a no, for a while.
+   */
+  #isQuick(target: Uint8Array): boolean {
+    if (target.length > QUICK_READ_BYTES_MAX) return false;
+    if (this.#handedOver === 0) return true;
+    this.#handedOver -= 1;
+    return false;
+  }
+
+  #readNow(fd: number, target: Uint8Array, offsetBytes: number): number {
+    const startMs = performance.now();
+    const bytesRead = readSync(fd, target, 0, target.length, offsetBytes);
+    if (performance.now() - startMs > QUICK_READ_MS_MAX) this.#handedOver = SLOW_READS_BETWEEN_TRIES;
+    return bytesRead;
   }
 
   #endsEarly(offsetBytes: number, wantedEnd: number): GranuleError {
