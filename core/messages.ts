@@ -98,7 +98,12 @@ export interface ExtractorFailed {
   readonly error: SerialisedError;
 }
 
-export type FromExtractor = ExtractedTokens | ExtractionFailed | ExtractorFailed;
+/** The first message: it can be spoken to. */
+export interface ExtractorConnected {
+  readonly kind: 'extractor-connected';
+}
+
+export type FromExtractor = ExtractedTokens | ExtractionFailed | ExtractorFailed | ExtractorConnected;
 
 // --- token scatterer → worker ----------------------------------------------------------------------------------------
 

@@ -91,6 +91,7 @@ function* groupsOf(tokens: readonly RangeToken[], firstCount: number): IterableI
 }
 
 async function main(): Promise<void> {
+  await channel.send({ kind: 'extractor-connected' });
   const log = createLoggerFactory(data.log).forComponent('prefetch');
   const ranges = await EventDataReader.open(data.reader, log);
   await using reader = new EventBytes(ranges, new RootEventReader(data.reader, data.branches));

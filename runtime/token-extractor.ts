@@ -49,10 +49,16 @@ export class TokenExtractor {
   #pendingCount = 0;
   #fetches = false;
   #closed: Promise<void> | undefined;
+  /** A send that waits for its peer to connect may wait for ever: nothing is sent before the thread has spoken. */
+  readonly #connected: Promise<void>;
+  #noteConnected: () => void = () => undefined;
 
   private constructor(addresses: LocalAddresses, channel: PeerChannel<FromExtractor, ToExtractor>, thread: Worker) {
     this.#addresses = addresses;
     this.#channel = channel;
+    this.#connected = new Promise((resolve) => {
+      this.#noteConnected = resolve;
+    });
     this.#exited = new Promise((resolve) => {
       thread.once('exit', () => {
         resolve();
@@ -60,6 +66,7 @@ export class TokenExtractor {
       });
     });
     thread.on('error', (error) => this.#fail(error));
+    this.#serve().catch((error: unknown) => this.#fail(error));
   }
 
   static async start(options: ExtractorOptions): Promise<TokenExtractor> {
@@ -75,7 +82,6 @@ export class TokenExtractor {
   listen(listeners: ExtractorListeners): void {
     this.#listeners = listeners;
     if (this.#broken !== undefined) listeners.onFatal(this.#broken.error);
-    this.#serve().catch((error: unknown) => listeners.onFatal(error));
   }
 
   /** Ranges sent whose tokens have not come back. */
@@ -91,22 +97,22 @@ export class TokenExtractor {
   /** Paths or URLs that will probably be read: those of servers are connected to. */
   expect(places: readonly string[]): void {
     if (places.some(isRemotePlace)) this.#fetches = true;
-    this.#channel.send({ kind: 'expect-places', places }).catch((error: unknown) => this.#fail(error));
+    this.#send({ kind: 'expect-places', places }).catch((error: unknown) => this.#fail(error));
   }
 
   async addFile(file: Omit<ExtractFile, 'kind'>): Promise<void> {
     if (!isReadByWorkers(file)) this.#fetches = true;
-    await this.#channel.send({ kind: 'extract-file', ...file });
+    await this.#send({ kind: 'extract-file', ...file });
   }
 
   async extract(ranges: readonly LeasedRange[]): Promise<void> {
     this.#pendingCount += ranges.length;
-    await this.#channel.send({ kind: 'extract-ranges', ranges });
+    await this.#send({ kind: 'extract-ranges', ranges });
   }
 
   /** Refuses, soon, every range whose tokens have not come back. */
   async giveBack(): Promise<void> {
-    await this.#channel.send({ kind: 'give-back' });
+    await this.#send({ kind: 'give-back' });
   }
 
   /** Ends the thread; what it has not answered is forgotten. */
@@ -121,10 +127,15 @@ export class TokenExtractor {
 
   async #close(): Promise<void> {
     // A thread that is gone takes no message.
-    await Promise.race([this.#channel.send({ kind: 'end' }), this.#exited]);
+    await Promise.race([this.#send({ kind: 'end' }), this.#exited]);
     await this.#exited;
     this.#channel.destroy();
     await this.#addresses[Symbol.asyncDispose]();
+  }
+
+  async #send(message: ToExtractor): Promise<void> {
+    await this.#connected;
+    await this.#channel.send(message);
   }
 
   #fail(error: unknown): void {
@@ -138,6 +149,9 @@ export class TokenExtractor {
       if (received === undefined) return;
       const { message, frames } = received;
       switch (message.kind) {
+        case 'extractor-connected':
+          this.#noteConnected();
+          break;
         case 'tokens':
           this.#pendingCount -= message.tokens.length;
           this.#listeners?.onTokens(message.files, message.tokens, frames);
