@@ -79,22 +79,42 @@ async function measure(
   const scenarios: ScenarioRecord[] = [];
   for (const scenario of names) {
     surroundings.notices.write(`granule bench ${scenario}\n`);
-    const record = await runScenario(scenario, {
-      quick: flags['quick'] === true,
-      repeats: parseRepeats(flags['repeats']),
-      options,
-      folders,
+    const record = await unlessStopped(
       signal,
-      progress: (text) => surroundings.notices.write(`  ${text}\n`),
-    });
+      runScenario(scenario, {
+        quick: flags['quick'] === true,
+        repeats: parseRepeats(flags['repeats']),
+        options,
+        folders,
+        signal,
+        progress: (text) => surroundings.notices.write(`  ${text}\n`),
+      }),
+    );
+    if (record === undefined) break;
     scenarios.push(record);
     if (flags['json'] !== true) await surroundings.results.write(formatRecord(record));
-    if (signal.aborted) break;
   }
-  const record: BenchRecord = { schema: 1, startedAt, machine, scenarios };
-  await writeFiles(name, record, flags, surroundings);
-  if (flags['json'] === true) await surroundings.results.write(await asJson(name, record));
-  return signal.aborted ? EXIT.interrupted : EXIT.ok;
+  if (scenarios.length > 0) {
+    const record: BenchRecord = { schema: 1, startedAt, machine, scenarios };
+    await writeFiles(name, record, flags, surroundings);
+    if (flags['json'] === true) await surroundings.results.write(await asJson(name, record));
+  }
+  if (!signal.aborted) return EXIT.ok;
+  surroundings.notices.write(`stopped: ${scenarios.length} of ${names.length} scenarios were measured\n`);
+  return signal.reason === 'interrupted' ? EXIT.interrupted : EXIT.stoppedEarly;
+}
+
+/** Undefined for a scenario that was stopped in the middle: half of its repeats say nothing. */
+async function unlessStopped(
+  signal: AbortSignal,
+  running: Promise<ScenarioRecord>,
+): Promise<ScenarioRecord | undefined> {
+  try {
+    return await running;
+  } catch (error) {
+    if (signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 async function asJson(name: string, record: BenchRecord): Promise<string> {

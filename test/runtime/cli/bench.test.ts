@@ -11,7 +11,8 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const TINY_MERGE = ['--repeats', '1', '--option', 'smallFiles=20', '--option', 'largeFiles=4'];
+const TINY_FILES = ['--option', 'smallFiles=20', '--option', 'largeFiles=4'];
+const TINY_MERGE = ['--repeats', '1', ...TINY_FILES];
 
 describe('granule bench', () => {
   it('lists every scenario with its options', async () => {
@@ -48,6 +49,15 @@ describe('granule bench', () => {
     expect(stdout).toContain('merge: 1 repeats in');
     expect(readdirSync(folder)).toEqual([]);
     expect(existsSync(join(folder, 'bench'))).toBe(false);
+  });
+
+  it('stops when it is told to, and says nothing of what it has not measured', async () => {
+    const { code, stdout, stderr } = await granule(['bench', 'merge', '--json', '--repeats', '1000', ...TINY_FILES], {
+      cwd: folder,
+      withChild: (child) => void child.stderr?.once('data', () => child.kill('SIGTERM')),
+    });
+    expect({ code, stdout }).toEqual({ code: 75, stdout: '' });
+    expect(stderr).toContain('stopped: 0 of 1 scenarios were measured');
   });
 
   it.each([
