@@ -108,22 +108,6 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
   });
 });
 
-describe('a payload that keeps more and more', () => {
-  it('has its workers replaced before they reach their heap limit, which could end the program', async () => {
-    const folder = new RunFolder(
-      `const kept = [];
-      ${echoing('for (let i = 0; i < 400; i += 1) kept.push({ i, text: String(n * 1000 + i) });').replace('async execute', 'execute')}`,
-      3000,
-    );
-    folders.push(folder);
-    const handle = folder.start({ heapMaxMB: 32 });
-    const { causes } = replacements(handle);
-    expect(await handle.done).toMatchObject({ ending: 'complete', events: { finished: 3000, retried: 0 } });
-    expect(causes.length).toBeGreaterThanOrEqual(2);
-    expect(new Set(causes)).toEqual(new Set(['recycled']));
-  });
-});
-
 describe('a time-out that is a multiple of the median', () => {
   it('is in force once twenty events have been measured', async () => {
     const folder = folderOf(
