@@ -157,7 +157,10 @@ export const PROCESS_BATCH_WORK_MS = 2;
 export const OUTPUT_GATHER_BYTES = 1 * MiB;
 /** Output of one event on one stream, unless told otherwise. */
 export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
-/** Finished but not yet merged files on disk; beyond it no new ranges are handed out. */
+/**
+ * Files made and not merged, or being made; beyond it no new ranges are handed out. Those of a stretch that was just merged
+ * lie on disk beside them until they are removed.
+ */
 export const UNMERGED_FILES_MAX = 8192;
 /** Files in one folder of the aggregation point: a shard. */
 export const SHARD_RANGES = 1024;

@@ -65,6 +65,8 @@ export interface PartialOutput extends MergedFile {
 export class StretchRunner {
   readonly #options: StretchRunnerOptions;
   readonly #threads: MergeThreads;
+  /** resolves when the follower has done all it was given */
+  #followed: Promise<unknown> = Promise.resolve();
 
   constructor(threads: MergeThreads, options: StretchRunnerOptions) {
     this.#threads = threads;
@@ -140,6 +142,8 @@ export class StretchRunner {
     }
     const throughRange = complete === null ? appended.throughRange : job.firstRange + job.rangeCount - 1;
     assert(throughRange !== null, 'something was appended');
+    // What a commit takes out of the table lies on disk until it is removed: never more than one stretch of an output.
+    await this.#followed;
     const commit = { taskID, outputIndex: job.outputIndex, throughRange, progress, gaps };
     await api.commitMerge(completed === undefined ? commit : { ...commit, completed });
     if (complete === null) this.#follow({ kind: 'grown', files: this.#grown(targets, progress) });
@@ -182,7 +186,7 @@ export class StretchRunner {
 
   /** Sends what nobody waits for. */
   #follow(request: FollowerRequest): void {
-    this.#threads.follower.request(request).catch(this.#options.onFailure);
+    this.#followed = this.#threads.follower.request(request).catch(this.#options.onFailure);
   }
 
   #targets(outputIndex: number): MergeTarget[] {
