@@ -36,8 +36,8 @@ export const scenario = defineScenario({
   summary: 'what handing out single events costs, against a bare loop and other tools',
   options: {
     events: { help: 'events in each measurement', default: 200_000, quick: 40_000 },
-    diskEvents: { help: 'the same on disk; 0: none', default: 20_000, quick: 4_000 },
-    peerEvents: { help: 'events for each other tool, which are slower; 0: none', default: 4_000, quick: 600 },
+    diskEvents: { help: 'the same on disk; 0: none', default: 20_000, quick: 1_500 },
+    peerEvents: { help: 'events for each other tool, which are slower; 0: none', default: 4_000, quick: 300 },
     bytes: { help: 'size of the file written for each event', default: 1000 },
     workers: { help: 'workers and threads; 0: one per core', default: 0 },
     profile: { help: 'profile one run by stage', default: 'yes', choices: ['yes', 'no'] },
