@@ -5,8 +5,10 @@
  * Outputs made and not yet merged are bounded by withholding fresh ranges. Returned ones are never withheld: the merge
  * may be waiting for just these. Neither is the tail, which is far smaller than the bound, for the same reason.
  */
+
 import { assert } from '../core/assert.ts';
 import type { LeasedRange } from '../core/dispatcher-api.ts';
+import { eventCountOf } from '../core/event-range.ts';
 import { RANGES_PER_CHUNK, SUSPECTS_AT_ONCE, TAIL_RANGES_MAX } from '../core/limits.ts';
 import type { HeldJob } from './consumers.ts';
 import type { RangePlace } from './range-plan.ts';
@@ -158,7 +160,7 @@ class Lease {
     const word = this.#table.send(rangeIndex, this.#job);
     if (word < 0) return false;
     const place = this.#table.plan.locate(rangeIndex);
-    const events = place.lastEvent - place.startEvent + 1;
+    const events = eventCountOf(place);
     this.#eventsLeft -= events;
     this.#job.eventsHandedOut += events;
     this.ranges.push({

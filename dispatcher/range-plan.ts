@@ -2,8 +2,10 @@
  * Where the ranges of a task lie: `rangeIndex` ↔ (file, positions) and `rangeIndex` → output, by arithmetic over the
  * rows of its files. Nothing is stored per range, so 10^8 of them cost what their files cost.
  */
+
 import { assert } from '../core/assert.ts';
 import type { TaskFile } from '../core/dispatcher-api.ts';
+import { eventCountOf } from '../core/event-range.ts';
 
 /** Positions are 1-based, both ends included. */
 export interface RangePlace {
@@ -120,8 +122,7 @@ export class RangePlan {
 
   eventCountOf(rangeIndex: number): number {
     if (this.eventsPerRange === 1) return 1;
-    const { startEvent, lastEvent } = this.locate(rangeIndex);
-    return lastEvent - startEvent + 1;
+    return eventCountOf(this.locate(rangeIndex));
   }
 
   /** The range that holds the event at a 1-based position; undefined for one that is not chosen or does not exist. */

@@ -3,15 +3,6 @@ import type { EventStreamInfo } from '../payloads/formats/event-format.ts';
 
 type IntervalOfValidity = EventStreamInfo['intervalsOfValidity'][number];
 
-/** Of a file whose format holds none. */
-export const NO_INFO: EventStreamInfo = Object.freeze({
-  eventCount: 0,
-  runNumbers: [],
-  eventTypes: [],
-  processingTags: [],
-  intervalsOfValidity: [],
-});
-
 export class EventInfoCollector {
   readonly #eventTypes: readonly string[];
   readonly #processingTag: string;

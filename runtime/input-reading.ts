@@ -10,7 +10,7 @@ import { resolve } from 'node:path';
 import { GranuleError, isGranuleError } from '../core/errors.ts';
 import type { FileRecord } from '../core/file-index.ts';
 import { INDEXING_THREADS_MAX } from '../core/limits.ts';
-import type { ReplicaCatalogue } from './catalogue/replica-catalogue.ts';
+import { cataloguedFile, readCatalogue } from './catalogue/catalogued-files.ts';
 import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
 import { type InputSet, noUsableInput, type RefusedInput, type UsableInput } from './input-set.ts';
 import { DistinctFiles, type ExpandedInputs, expandInputs } from './inputs.ts';
@@ -109,7 +109,7 @@ export class InputReading {
     const catalogue = catalogPath === null ? undefined : await readCatalogue(catalogPath, currentFolder);
     const named = options.inputs.map((input) => catalogue?.find(input)?.places[0] ?? input);
     const expanded = await expandInputs(named, { stdin, outFolder: options.outFolder });
-    const files = expanded.places.map(({ place }): RemoteFile => catalogued(catalogue, place, currentFolder));
+    const files = expanded.places.map(({ place }): RemoteFile => cataloguedFile(catalogue, place, currentFolder));
     parts.onPlaces?.(files.flatMap(({ places }) => places));
     const reading = new InputReading(expanded, files, options, parts);
     await reading.#begin();
@@ -303,29 +303,10 @@ export async function readInputs(
   }
 }
 
-/** Few runs have one: its XML parser is loaded for them only. */
-async function readCatalogue(path: string, currentFolder: string): Promise<ReplicaCatalogue> {
-  const { ReplicaCatalogue } = await import('./catalogue/replica-catalogue.ts');
-  return ReplicaCatalogue.read(path, currentFolder);
-}
-
 /** A file that is missing now may be there next time, when it is known by its absolute path. */
 function absolutePlace(named: string, currentFolder: string): string {
   const isList = named === '-' || named.startsWith('@');
   return isList || isRemotePlace(named) ? named : resolve(currentFolder, named);
-}
-
-/** A file with all its places, the given one first. */
-function catalogued(catalogue: ReplicaCatalogue | undefined, given: string, currentFolder: string): RemoteFile {
-  const place = isRemotePlace(given) ? given : resolve(currentFolder, given);
-  const known = catalogue?.find(place);
-  if (known === undefined) return { places: [place] };
-  const others = known.places.filter((other) => other !== place);
-  return {
-    places: [place, ...others],
-    expected: known.expected,
-    ...(known.lfn === undefined ? {} : { lfn: known.lfn }),
-  };
 }
 
 /** Errors that leave the other files usable. */

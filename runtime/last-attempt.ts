@@ -2,6 +2,7 @@
  * The last permitted attempt at a range of several events does not fail as a whole: it goes on without the event that
  * failed, as the same attempt, until the others are finished.
  */
+import { eventCountOf } from '../core/event-range.ts';
 import type { RangeReport, RangeToken } from '../core/messages.ts';
 
 type FailedReport = Extract<RangeReport, { kind: 'failed' }>;
@@ -25,8 +26,4 @@ export function judgeFailure(
   );
   if (failedEvents.length === eventCountOf(token)) return { report: { ...report, failedEvents } };
   return { goOnWith: { ...token, failedEvents } };
-}
-
-export function eventCountOf({ startEvent, lastEvent }: Pick<RangeToken, 'startEvent' | 'lastEvent'>): number {
-  return lastEvent - startEvent + 1;
 }

@@ -21,53 +21,50 @@ interface PackedList {
   readonly others: readonly unknown[];
 }
 
-/** Fields of messages that are lists of many, by name. */
-const LISTS: Readonly<Record<string, ListCodec<never, unknown>>> = {
-  ranges: { pack: packRange, unpack: unpackRange },
-  tokens: { pack: packToken, unpack: unpackToken },
-  reports: { pack: packReport, unpack: unpackReport },
-};
-
-/** Which list a message of this kind has. */
-const LIST_OF_KIND: Readonly<Record<string, keyof typeof LISTS>> = {
-  'extract-ranges': 'ranges',
-  tokens: 'tokens',
-  ask: 'reports',
-  leave: 'reports',
-};
-
-interface ListCodec<In, Out> {
-  readonly pack: (item: In, rows: RowWriter) => void;
-  readonly unpack: (rows: RowReader) => Out;
+/** The field of a message that is a list of many. */
+interface ListField {
+  readonly field: string;
+  readonly pack: (item: never, rows: RowWriter) => void;
+  readonly unpack: (rows: RowReader) => unknown;
 }
+
+const REPORTS: ListField = { field: 'reports', pack: packReport, unpack: unpackReport };
+
+/** By kind of message. */
+const LISTS: ReadonlyMap<unknown, ListField> = new Map([
+  ['extract-ranges', { field: 'ranges', pack: packRange, unpack: unpackRange }],
+  ['tokens', { field: 'tokens', pack: packToken, unpack: unpackToken }],
+  ['ask', REPORTS],
+  ['leave', REPORTS],
+]);
+
+type Fields = Record<string, unknown>;
 
 /** The bytes belong to the caller. */
 export function encodeMessage(message: unknown): Uint8Array {
   const list = listOf(message);
   if (list === undefined) return packr.pack(message);
-  const { pack } = LISTS[list] as ListCodec<unknown, unknown>;
-  const fields = message as Readonly<Record<string, readonly unknown[]>>;
-  const items = fields[list] ?? [];
+  const fields = message as Fields;
   writer.begin();
-  for (const item of items) pack(item, writer);
-  return packr.pack({ ...fields, [list]: writer.end() });
+  for (const item of fields[list.field] as readonly never[]) list.pack(item, writer);
+  return packr.pack({ ...fields, [list.field]: writer.end() });
 }
 
 export function decodeMessage(bytes: Uint8Array): unknown {
   const message = unpackr.unpack(bytes);
   const list = listOf(message);
   if (list === undefined) return message;
-  const { unpack } = LISTS[list] as ListCodec<never, unknown>;
-  const rows = new RowReader(message[list]);
+  const fields = message as Fields;
+  const rows = new RowReader(fields[list.field] as PackedList);
   const items: unknown[] = [];
-  while (rows.hasMore()) items.push(unpack(rows));
-  message[list] = items;
-  return message;
+  while (rows.hasMore()) items.push(list.unpack(rows));
+  fields[list.field] = items;
+  return fields;
 }
 
-function listOf(message: unknown): keyof typeof LISTS | undefined {
+function listOf(message: unknown): ListField | undefined {
   if (typeof message !== 'object' || message === null || !('kind' in message)) return undefined;
-  return LIST_OF_KIND[message.kind as string];
+  return LISTS.get(message.kind);
 }
 
 // --- rows ------------------------------------------------------------------------------------------------------------

@@ -18,16 +18,17 @@ import { formatEventRangeID } from '../core/ids.ts';
 import { SHARD_RANGES } from '../core/limits.ts';
 import type { RangeToken, SequenceRule, WorkerFile } from '../core/messages.ts';
 import type { OutputFormat } from '../payloads/formats/event-format.ts';
+import { EMPTY_INFO } from '../payloads/formats/event-stream-info.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
 import type { OutputDeclarations } from '../payloads/payload.ts';
 import { EventFile, type EventFileMark, TEMPORARY_SUFFIX } from './event-file.ts';
-import { EventInfoCollector, NO_INFO } from './event-info.ts';
+import { EventInfoCollector } from './event-info.ts';
 import { removeOutputs } from './stage-out.ts';
 
 export interface SequencerOptions {
   readonly outputs: OutputDeclarations;
   readonly folder: string;
-  /** unique among the sessions that ever use the folder: begins the names of files that are not complete */
+  /** unique among the sessions that ever use the folder: part of the names of files that are not complete */
   readonly session: string;
   readonly aggregationFolder: string;
   readonly rule: SequenceRule;
@@ -214,7 +215,7 @@ export class OutputSequencer {
     this.#files = [];
     this.#eventsInFiles = 0;
     for (const open of files) {
-      open.file.append(open.format.end(open.info?.toInfo() ?? NO_INFO));
+      open.file.append(open.format.end(open.info?.toInfo() ?? EMPTY_INFO));
       open.file.complete(this.#finalPath(open.path));
       for (const slice of open.slices) {
         slice.range.outputs.push({
@@ -276,7 +277,7 @@ export class OutputSequencer {
   #closeFilesOfRange(): void {
     const range = this.#openRange();
     for (const open of this.#files) {
-      open.file.append(open.format.end(open.info?.toInfo() ?? NO_INFO));
+      open.file.append(open.format.end(open.info?.toInfo() ?? EMPTY_INFO));
       const { sizeBytes, crc32: crc } = open.file.complete(this.#finalPath(open.path));
       range.outputs.push({
         stream: open.stream,

@@ -1,7 +1,7 @@
 /** Reports on ranges that a worker has closed, until it asks for more work and they go along. */
 import type { Failure } from '../core/dispatcher-api.ts';
+import { eventCountOf } from '../core/event-range.ts';
 import type { RangeReport, RangeToken } from '../core/messages.ts';
-import { eventCountOf } from './last-attempt.ts';
 import type { CompleteRange } from './output-sequencer.ts';
 
 export class RangeReports {

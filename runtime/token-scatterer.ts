@@ -11,13 +11,14 @@
 import { assert, assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { deserialiseError, type GranuleError } from '../core/errors.ts';
+import { eventCountOf } from '../core/event-range.ts';
 import { BATCH_WORK_MS, CREDIT_MAX, PROCESS_BATCH_WORK_MS } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile } from '../core/messages.ts';
 import type { ServerChannel } from './channel.ts';
 import type { InExecution, SupervisedBoard } from './execution-board.ts';
 import { type HeldToken, HeldTokens } from './held-tokens.ts';
-import { eventCountOf, judgeFailure } from './last-attempt.ts';
+import { judgeFailure } from './last-attempt.ts';
 import { TokenQueue } from './token-queue.ts';
 
 /** What a worker is given: a suspect runs in a process, anything else in either. */

@@ -7,25 +7,20 @@ import { dirname } from 'node:path';
 import { format } from 'node:util';
 import { LOG_LINE_CHARS_MAX, LOG_TAIL_BYTES, LOG_TAIL_LINES } from '../core/limits.ts';
 import type { LogLevel } from '../core/log.ts';
-import type { PayloadLog } from '../payloads/payload.ts';
+import { type LineLevel, LineLog } from './line-log.ts';
 
 /** Name of the file in a worker's folder. */
 export const WORKER_LOG_NAME = 'worker.log';
 
-const LEVELS = ['debug', 'info', 'warn', 'error'] as const;
-type Level = (typeof LEVELS)[number];
-
-export class WorkerLog implements PayloadLog {
+export class WorkerLog extends LineLog {
   readonly #fd: number;
-  readonly #threshold: number;
   #tail: string[] = [];
   #eventRangeID: (() => string) | undefined;
 
   constructor(path: string, level: LogLevel) {
+    super(level);
     mkdirSync(dirname(path), { recursive: true });
     this.#fd = openSync(path, 'a');
-    const index = LEVELS.indexOf(level as Level);
-    this.#threshold = level === 'silent' ? LEVELS.length : Math.max(0, index);
     // Whoever reads the end of the log must not take an earlier session's words for this one's.
     this.#write({ time: new Date().toISOString(), level: 'info', msg: 'session begins', pid: process.pid });
   }
@@ -45,22 +40,6 @@ export class WorkerLog implements PayloadLog {
     return this.#tail;
   }
 
-  debug(message: string, fields?: object): void {
-    this.#line('debug', message, fields);
-  }
-
-  info(message: string, fields?: object): void {
-    this.#line('info', message, fields);
-  }
-
-  warn(message: string, fields?: object): void {
-    this.#line('warn', message, fields);
-  }
-
-  error(message: string, fields?: object): void {
-    this.#line('error', message, fields);
-  }
-
   close(): void {
     closeSync(this.#fd);
   }
@@ -69,13 +48,13 @@ export class WorkerLog implements PayloadLog {
   captureConsole(): void {
     const levels = { log: 'info', info: 'info', debug: 'debug', trace: 'debug', warn: 'warn', error: 'error' } as const;
     for (const [method, level] of Object.entries(levels)) {
-      Object.assign(console, { [method]: (...values: unknown[]) => this.#line(level, format(...values), undefined) });
+      Object.assign(console, { [method]: (...values: unknown[]) => this.line(level, format(...values), undefined) });
     }
     const capture =
-      (level: Level) =>
+      (level: LineLevel) =>
       (chunk: unknown, ...rest: unknown[]): boolean => {
         const text = typeof chunk === 'string' ? chunk : Buffer.from(chunk as Uint8Array).toString('utf8');
-        for (const line of text.split('\n')) if (line !== '') this.#line(level, line, undefined);
+        for (const line of text.split('\n')) if (line !== '') this.line(level, line, undefined);
         const callback = rest.find((value) => typeof value === 'function') as (() => void) | undefined;
         callback?.();
         return true;
@@ -84,11 +63,11 @@ export class WorkerLog implements PayloadLog {
     Object.assign(process.stderr, { write: capture('error') });
   }
 
-  #line(level: Level, message: string, fields: object | undefined): void {
+  protected line(level: LineLevel, message: string, fields: object | undefined): void {
     const text = message.length > LOG_LINE_CHARS_MAX ? `${message.slice(0, LOG_LINE_CHARS_MAX)}…` : message;
     this.#tail.push(fields === undefined ? `${level}: ${text}` : `${level}: ${text} ${safeJson(fields)}`);
     if (this.#tail.length > LOG_TAIL_LINES) this.#tail.shift();
-    if (LEVELS.indexOf(level) < this.#threshold) return;
+    if (!this.isWanted(level)) return;
     this.#write({ time: new Date().toISOString(), level, eventRangeID: this.#eventRangeID?.(), ...fields, msg: text });
   }
 

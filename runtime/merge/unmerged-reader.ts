@@ -2,10 +2,12 @@
  * Reads unmerged files and checks each against its record before a byte of it is used. Runs in the merger thread;
  * synchronous, into one buffer that is used again and again.
  */
+
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import type { MergeItem, OutputRecord } from '../../core/dispatcher-api.ts';
 import { isGranuleError } from '../../core/errors.ts';
+import { eventCountOf } from '../../core/event-range.ts';
 import { MERGE_BUFFER_BYTES, MERGE_SHARED_FILES_MAX } from '../../core/limits.ts';
 import type { EventStreamInfo, OutputFormat, SplitOutput } from '../../payloads/formats/event-format.ts';
 import type { DamagedRange, MergeMode } from './merge-messages.ts';
@@ -157,7 +159,7 @@ export class UnmergedReader {
       const { header, info } = shared;
       const { recordCount } = record;
       if (info === undefined) return { kind: 'intact', part: { header, body, recordCount } };
-      const eventCount = Math.min(recordCount, item.lastEvent - item.startEvent + 1);
+      const eventCount = Math.min(recordCount, eventCountOf(item));
       return { kind: 'intact', part: { header, body, recordCount, info: { ...info, eventCount } } };
     } finally {
       closeSync(fd);

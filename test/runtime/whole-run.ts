@@ -45,6 +45,11 @@ export class RunFolder {
     });
   }
 
+  /** What `granule run` is given to run this. */
+  get arguments(): readonly string[] {
+    return ['--input', this.inputPath, '--payload', this.payloadPath, '--out', this.outPath];
+  }
+
   /** Runs to the end. */
   run(options: Partial<RunOptions> = {}): Promise<RunSummary> {
     return this.start(options).done;

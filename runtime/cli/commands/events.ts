@@ -1,7 +1,9 @@
 /** `granule events`: the event ranges of a run, chosen by state or cause; failed ones first by cause. */
+
 import type { Command } from 'commander';
 import type { TaskFile } from '../../../core/dispatcher-api.ts';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
+import { eventCountOf } from '../../../core/event-range.ts';
 import { LISTING_PAGE_RANGES, LISTING_ROWS_DEFAULT } from '../../../core/limits.ts';
 import { suggestNames } from '../../../core/nearest-name.ts';
 import { formatCount, formatDuration } from '../../../core/quantities.ts';
@@ -147,7 +149,7 @@ async function printTables(opened: OpenRun, query: Query, { results }: Surroundi
   const causes = new Map<string, { events: number; example: string; message: string }>();
   let next: number | undefined;
   for (const { file, range } of listRanges(opened.table, query)) {
-    const eventCount = range.lastEvent - range.startEvent + 1;
+    const eventCount = eventCountOf(range);
     const place = `${file.lfn}:${range.startEvent}${eventCount === 1 ? '' : `-${range.lastEvent}`}`;
     const { failure } = range;
     for (const { position, failure: own } of range.failedEvents ?? []) {

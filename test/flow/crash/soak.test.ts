@@ -2,12 +2,13 @@
  * Many events of which one in twenty misbehaves, in all the ways of `misdeeds.ts`, looked at from outside: the run ends,
  * every good event is merged once, every bad one is set aside with its reason, and nothing stays behind or grows.
  */
-import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { PROGRAM } from '../../runtime/cli/program.ts';
+import { createRandom } from '../../../core/random.ts';
+import { type Ended, granule } from '../../runtime/cli/program.ts';
 import { RunFolder } from '../../runtime/whole-run.ts';
 import { chooseSinners, MISDEEDS, type Misdeed, misbehaving } from './misdeeds.ts';
 
@@ -85,56 +86,33 @@ function around(samples: readonly Sample[], part: number): Sample {
   };
 }
 
-interface Soaked {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-  readonly stdout: string;
-  readonly stderr: string;
+interface Soaked extends Ended {
   readonly samples: readonly Sample[];
 }
 
-function soak(folder: RunFolder, isolation: string, mark: string): Promise<Soaked> {
-  const { inputPath, payloadPath, outPath } = folder;
-  const args = [
-    'run',
-    '--input',
-    inputPath,
-    '--payload',
-    payloadPath,
-    '--out',
-    outPath,
+async function soak(folder: RunFolder, isolation: string, mark: string): Promise<Soaked> {
+  const options = [
+    '--workers',
+    String(WORKERS),
     '--isolation',
     isolation,
-  ].concat(
-    ['--workers', String(WORKERS), '--timeout', '1s', '--failures-max', '2', '--halt', 'off', '--heap-max', '32'],
-    ['--output-size-max', '1MB', '--json', '--quiet'],
-  );
+    '--timeout',
+    '1s',
+    '--failures-max',
+    '2',
+  ].concat(['--halt', 'off', '--heap-max', '32', '--output-size-max', '1MB', '--json', '--quiet']);
   const TMPDIR = join(temporary, isolation);
   mkdirSync(TMPDIR);
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [PROGRAM, ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, TMPDIR, GRANULE_SOAK_MARK: mark },
-    });
-    const samples: Sample[] = [];
+  const samples: Sample[] = [];
+  const withChild = (child: ChildProcess): void => {
     const timer = setInterval(() => {
       const sample = child.pid === undefined ? undefined : lookAt(child.pid);
       if (sample !== undefined) samples.push(sample);
     }, SAMPLE_MS);
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
-    child.once('error', reject);
-    child.once('close', (code, signal) => {
-      clearInterval(timer);
-      resolve({ code, signal, stdout, stderr, samples });
-    });
-  });
+    child.once('close', () => clearInterval(timer));
+  };
+  const environment = { TMPDIR, GRANULE_SOAK_MARK: mark };
+  return { ...(await granule(['run', ...folder.arguments, ...options], { environment, withChild })), samples };
 }
 
 describe.skipIf(process.platform !== 'linux')('a payload of which one event in twenty misbehaves (Linux only)', () => {
@@ -145,7 +123,7 @@ describe.skipIf(process.platform !== 'linux')('a payload of which one event in t
     `in a %s costs those events only, of %i, and leaves nothing behind (GRANULE_SEED=${SEED})`,
     async (isolation, eventCount) => {
       const misdeeds = MISDEEDS[isolation];
-      const sinners = chooseSinners(eventCount, FRACTION, misdeeds, randomNumbers(SEED));
+      const sinners = chooseSinners(eventCount, FRACTION, misdeeds, createRandom(SEED).uniform);
       const folder = new RunFolder(misbehaving(sinners, misdeeds), eventCount);
       folders.push(folder);
       const mark = `soak-${process.pid}-${isolation}`;
@@ -174,12 +152,3 @@ describe.skipIf(process.platform !== 'linux')('a payload of which one event in t
     1_800_000,
   );
 });
-
-/** A linear congruential generator: a run is repeated by GRANULE_SEED. */
-function randomNumbers(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 0x1_0000_0000;
-  };
-}

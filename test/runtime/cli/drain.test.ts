@@ -21,20 +21,10 @@ function folderOf(body: string): RunFolder {
 }
 
 function run(folder: RunFolder, options: readonly string[], withChild?: (child: ChildProcess) => void): Promise<Ended> {
-  const { inputPath, payloadPath, outPath } = folder;
-  const args = [
-    '--input',
-    inputPath,
-    '--payload',
-    payloadPath,
-    '--out',
-    outPath,
-    '--workers',
-    '2',
-    '--json',
-    '--quiet',
-  ];
-  return granule(['run', ...args, ...options], withChild === undefined ? {} : { withChild });
+  return granule(
+    ['run', ...folder.arguments, '--workers', '2', '--json', '--quiet', ...options],
+    withChild === undefined ? {} : { withChild },
+  );
 }
 
 /** Sends signals one after the other, the first once the file is there that a payload writes. */
