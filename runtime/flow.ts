@@ -1,7 +1,7 @@
 /**
  * The flow of one node, wired: dispatcher → pilot → token extractor → token scatterer → workers → stager → dispatcher,
- * with the merge beside it. The one place that builds the parts; `start` reads top to bottom like the flow, and `close`
- * ends them from the source to the sink.
+ * with the merge beside it. `run-parts.ts` has begun what takes long to load; here all parts are put together. `start` reads
+ * top to bottom like the flow, and `close` ends them from the source to the sink.
  *
  * States: *feeding* (ranges are leased and their bytes fetched, workers are to come) → *running* → *draining* (nothing new;
  * what is in execution ends) → *closed*.
@@ -70,9 +70,24 @@ export class Flow {
 
   /** Once. @param shared what the payload's `prepare` returned */
   startWorkers(shared: unknown): void {
-    const { pool, recordExecutions } = this.#input;
+    const { options, pool, recordExecutions } = this.#input;
     if (recordExecutions) pool.recordExecutions();
-    this.#startWorkers(shared);
+    pool.start(
+      sessionTemplate(this.#input, {
+        jobID: this.#job.jobID,
+        channelAddress: this.#addresses.address('workers'),
+        shared,
+      }),
+      {
+        onSession: (peer, { workerIndex, board, apart }) => {
+          board.setTimeoutMs(this.#supervisor.timeoutMs);
+          const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';
+          this.#scatterer.expect(peer, workerIndex, board, takes);
+        },
+        onDeath: (dead) => this.#noteDeath(dead),
+        onFatal: this.#input.onFatal,
+      },
+    );
   }
 
   /** No file will join the task in this start, be it sealed or not. */
@@ -105,11 +120,6 @@ export class Flow {
   /** Workers that execute something. */
   get busyCount(): number {
     return this.#scatterer.busyCount;
-  }
-
-  /** Time that `percentile` percent of executions do not exceed, in ms. */
-  executionMs(percentile: number): number {
-    return this.#supervisor.percentileMs(percentile);
   }
 
   /** Second copies of long events that were started. */
@@ -280,26 +290,6 @@ export class Flow {
         onFatal,
       },
       { failuresMax: this.#input.options.failuresMax, log: loggers.forComponent('token-scatterer') },
-    );
-  }
-
-  #startWorkers(shared: unknown): void {
-    const { options, pool } = this.#input;
-    pool.start(
-      sessionTemplate(this.#input, {
-        jobID: this.#job.jobID,
-        channelAddress: this.#addresses.address('workers'),
-        shared,
-      }),
-      {
-        onSession: (peer, { workerIndex, board, apart }) => {
-          board.setTimeoutMs(this.#supervisor.timeoutMs);
-          const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';
-          this.#scatterer.expect(peer, workerIndex, board, takes);
-        },
-        onDeath: (dead) => this.#noteDeath(dead),
-        onFatal: this.#input.onFatal,
-      },
     );
   }
 

@@ -90,15 +90,15 @@ const message = fc.oneof(
   fc.record({
     kind: fc.constant('ask'),
     reports: fc.array(report, { maxLength: 40 }),
-    readyAfterMs: fc.option(fc.double({ noNaN: true })),
-    threadCpuMs: fc.double({ noNaN: true }),
+    readyAfterMs: fc.option(fc.double({ min: 0, noNaN: true })),
+    threadCpuMs: fc.double({ min: 0, noNaN: true }),
   }),
   fc.record({
     kind: fc.constant('leave'),
     reason: fc.constant('end'),
     reports: fc.array(report, { maxLength: 3 }),
     error: fc.constant(null),
-    threadCpuMs: fc.double({ noNaN: true }),
+    threadCpuMs: fc.double({ min: 0, noNaN: true }),
   }),
   fc.constant({ kind: 'flush' }),
 );
