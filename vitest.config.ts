@@ -10,6 +10,7 @@ const PROOFS = ['test/**/*.model.test.ts', 'test/**/crash/*.test.ts'];
 export default defineConfig({
   test: {
     pool: 'forks',
+    setupFiles: ['test/property-seed.ts'],
     maxWorkers: 2,
     testTimeout: 60_000,
     hookTimeout: 30_000,

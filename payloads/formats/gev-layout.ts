@@ -67,7 +67,11 @@ export function packValue(value: unknown): Buffer {
   return packr.pack(value);
 }
 
-/** @throws whatever msgpackr throws for bytes that are no msgpack value */
+/**
+ * A key `__proto__` is read as `__proto_`, so that no file can reach into the prototype of what is read.
+ *
+ * @throws whatever msgpackr throws for bytes that are no msgpack value
+ */
 export function unpackValue(bytes: Uint8Array): unknown {
   return unpackr.unpack(bytes);
 }

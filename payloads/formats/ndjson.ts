@@ -20,16 +20,20 @@ export const ndjsonInput: InputFormat = {
   decode: decodeJSONLine,
 };
 
-/** The first line that is not blank is a JSON value, or longer than the head and looks like the beginning of one. */
+/**
+ * The first line that is not blank is a JSON value, or longer than the head and looks like the beginning of one; and
+ * there is no NUL, which no text holds.
+ */
 function recognise(head: Uint8Array): boolean {
   const buffer = asBuffer(head);
+  if (buffer.includes(0)) return false;
   let at = byteOrderMarkLength(buffer);
   while (at < buffer.length) {
     const newline = buffer.indexOf(NEWLINE, at);
     const end = newline < 0 ? buffer.length : newline;
     const first = skipBlanks(buffer, at, end);
     if (first < end) {
-      if (!VALUE_STARTS.has(buffer[first] ?? 0) || buffer.subarray(first, end).includes(0)) return false;
+      if (!VALUE_STARTS.has(buffer[first] ?? 0)) return false;
       return isJSON(buffer.subarray(first, end)) || (newline < 0 && LONG_VALUE_STARTS.has(buffer[first] ?? 0));
     }
     at = end + 1;

@@ -1,6 +1,6 @@
 /**
  * The event table against its model: random lives of a task, on a real LMDB store that is opened again in the middle.
- * GRANULE_MODEL_RUNS sets the number of lives, GRANULE_MODEL_SEED repeats one series.
+ * GRANULE_MODEL_RUNS sets the number of lives.
  */
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, it } from 'vitest';
@@ -8,13 +8,12 @@ import { silentLogger } from '../../../core/log.ts';
 import { Dispatcher } from '../../../dispatcher/dispatcher.ts';
 import { LmdbTableStore } from '../../../dispatcher/lmdb-table-store.ts';
 import type { StoreWrite, TableStore } from '../../../dispatcher/table-store.ts';
+import { PROPERTY_SEED } from '../../property-seed.ts';
 import { LEASE_MS, ManualClock, makeFile, makeFolder, removeFolder, TASK } from '../fixture.ts';
 import { check, commands, type Ending, type Real } from './commands.ts';
 import { costOf, EventTableModel, type ModelOptions } from './event-table-model.ts';
 
 const RUNS = Number(process.env['GRANULE_MODEL_RUNS'] ?? 10_000);
-/** A check repeats one series, so that it fails for changes only; the long test looks at new ones. */
-const SEED = Number(process.env['GRANULE_MODEL_SEED'] ?? (RUNS > 10_000 ? Date.now() % 0x7fffffff : 9_620_305));
 
 /** A store that a dead dispatcher can write no more, and that stays open for the next one. */
 class CutStore implements TableStore {
@@ -127,7 +126,7 @@ const options: fc.Arbitrary<ModelOptions> = fc.record({
 
 describe('the event table', () => {
   it(`does what its model does, over ${RUNS} random lives`, { timeout: 60_000 + RUNS * 60 }, async () => {
-    process.stdout.write(`event table against its model: seed ${SEED}\n`);
+    process.stdout.write(`event table against its model: seed ${PROPERTY_SEED}\n`);
     await fc.assert(
       fc.asyncProperty(options, fc.commands(commands, { maxCommands: 60, size: 'max' }), async (chosen, series) => {
         const { model, real } = await begin(chosen);
@@ -135,7 +134,7 @@ describe('the event table', () => {
         await fc.asyncModelRun(() => ({ model, real }), series);
         await real.dispatcher.close();
       }),
-      { seed: SEED, numRuns: RUNS, endOnFailure: false },
+      { numRuns: RUNS, endOnFailure: false },
     );
   });
 });

@@ -195,7 +195,9 @@ describe('listings', () => {
 
 describe('gev', () => {
   const gev = outputFormat('gev');
-  const anyValue = fc.anything({ maxDepth: 3, withNullPrototype: false, withDate: false });
+  // A key "__proto__" would reach into the object that is read: msgpackr gives it another name.
+  const key = fc.string().filter((text) => text !== '__proto__');
+  const anyValue = fc.anything({ key, maxDepth: 3, withNullPrototype: false, withDate: false });
 
   it('gives back what was written', () => {
     fc.assert(
