@@ -100,7 +100,7 @@ export class BoardFile implements SupervisedBoard {
 }
 
 /** The worker's side. */
-export class BoardFileWriter implements WorkerBoard {
+class BoardFileWriter implements WorkerBoard {
   readonly #fd: number;
   readonly #values = new Float64Array(WORKER_VALUES);
   readonly #timeout = new Float64Array(1);
