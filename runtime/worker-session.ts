@@ -12,14 +12,13 @@ import { assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
-import { HEAP_CHECK_TOKENS, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
+import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeToken, ToWorker, WorkerTokens } from '../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
-import { isHeapNearlyFull } from './heap-room.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
 import { RangeReports } from './range-reports.ts';
@@ -194,8 +193,6 @@ export class WorkerSession {
       const pending = this.#executeRange(token, message.copy, frames, tokens);
       if (pending !== undefined) await pending;
       if (this.#isBroken) break;
-      // What is left of the batch goes back when the session leaves.
-      if (index % HEAP_CHECK_TOKENS === HEAP_CHECK_TOKENS - 1 && isHeapNearlyFull()) break;
     }
     const cpuMs = this.#parts.cpuClock.nowMs() - cpuBefore;
     this.#reports.shareCpu(first, cpuMs, performance.now() - wallBefore);
@@ -324,8 +321,6 @@ export class WorkerSession {
   #mustRecycle(): boolean {
     const { recycleEvents, recycleMemoryBytes } = this.#parts.data;
     if (recycleEvents > 0 && this.#executedEvents >= recycleEvents) return true;
-    // Not before it has executed something: a payload may need that much to begin with.
-    if (this.#executedEvents > 0 && isHeapNearlyFull()) return true;
     if (recycleMemoryBytes === 0) return false;
     const memory = process.memoryUsage();
     return memory.heapUsed + memory.external > recycleMemoryBytes;
