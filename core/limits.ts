@@ -118,14 +118,16 @@ export const COPROCESS_LOG_LINES_PER_EVENT = 1_000;
 export const LATE_PLACES_LENGTH_MAX = 256 * KiB;
 /** Worker threads of one node. */
 export const WORKERS_MAX = 256;
-/** Tokens a worker may hold beside the one it executes. */
+/** Tokens of one batch. */
 export const CREDIT_MAX = 1024;
+/** Batches a worker has: the one it executes, and the next one, so that it need not wait for a round trip. */
+export const BATCHES_PER_WORKER = 2;
 /** Messages queued on a channel before `send` waits. */
 export const CHANNEL_HIGH_WATER_MARK = 4096;
 /** Tokens, and bytes that ride with them, in one message of the token extractor. */
 export const EXTRACT_TOKENS = 256;
 export const EXTRACT_FRAMES_BYTES = 1 * MiB;
-/** Bytes that may ride with tokens waiting in the node's memory, beside one batch per worker. */
+/** Bytes that may ride with tokens waiting in the node's memory, beside the batches of workers. */
 export const QUEUED_FRAMES_BYTES_MAX = 64 * MiB;
 /** Ranges leased ahead of the workers: this much work, within the bounds that follow. */
 export const LEASE_AHEAD_MS = 250;
@@ -147,8 +149,8 @@ export const MANIFEST_RANGES_SCANNED_MAX = 2_000_000;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /**
- * A batch is sized to about this much work: where all cores compute, a round trip to the scatterer waits for one of them,
- * some ms. Not more, since what is executed is recorded when the batch is. What is not begun can be taken back.
+ * A batch is sized to about this much work: more than a round trip to the scatterer takes where all cores compute, since
+ * the next batch is on its way meanwhile. Not more, since what is executed is recorded when its batch is.
  */
 export const BATCH_WORK_MS = 100;
 /** The same for a worker that is a process, whose tokens cannot be taken back once it has them. */
@@ -182,6 +184,10 @@ export const CLOSE_MS = 1_000;
 /** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */
 export const DRAIN_RESERVE_MS = 2_000;
 export const DRAIN_RESERVE_FRACTION = 0.25;
+/** Of the heap limit of a worker's thread: beyond it the worker is replaced before it waits for further events. */
+export const HEAP_FULL_FRACTION = 0.75;
+/** How often within a batch the heap is looked at: a look takes some microseconds. */
+export const HEAP_CHECK_TOKENS = 16;
 /** Sessions in a row that may end before their payload is initialized. */
 export const INIT_FAILURES_MAX = 3;
 /** Log lines of a payload kept per event, for the report of a failure. */
@@ -368,10 +374,10 @@ export const FORCED_END_MS = 5_000;
 
 // --- relations
 assert(TIMEOUT_GRACE_MS > CHILD_TERM_GRACE_MS + CHILD_DRAIN_MS, 'children of an aborted event are ended in time');
-assert(CHANNEL_HIGH_WATER_MARK >= WORKERS_MAX, 'each worker may have a message under way');
+assert(CHANNEL_HIGH_WATER_MARK >= BATCHES_PER_WORKER * WORKERS_MAX, 'each batch may be a message under way');
 assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room for what is worth one');
 assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room for what is worth one');
-assert(CREDIT_MAX < 0x8000, 'a batch fits the claim word of the execution board');
+assert(CREDIT_MAX < 0x8000, 'a batch fits its claim word');
 assert(PREFETCH_WINDOW_BYTES_MIN >= 2 * PREFETCH_GROUP_BYTES_MIN, 'two requests fit into the smallest look-ahead');
 assert(REMOTE_FILES_READ_MAX < REMOTE_CONNECTIONS_PER_HOST, 'a host can be asked while files of it are read');
 assert(PREFETCH_GROUP_BYTES_MAX <= REMOTE_REQUEST_BYTES_MAX, 'a request of the prefetch is one request');

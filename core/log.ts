@@ -4,7 +4,7 @@
  */
 import { destination, type Logger as PinoLogger, pino } from 'pino';
 
-const COMPONENTS = [
+export const COMPONENTS = [
   'cli',
   'dispatcher',
   'pilot',

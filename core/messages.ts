@@ -112,7 +112,7 @@ export interface WorkerTokens {
   /** files this worker has not been told of */
   readonly files: readonly WorkerFile[];
   readonly tokens: readonly RangeToken[];
-  /** number of this batch, by which the execution board says how far the worker has got with it */
+  /** number of this batch, from 1 in each session: by it the worker claims its tokens and says that it has finished */
   readonly batch: number;
   /** a speculative copy of a range that another worker executes */
   readonly copy: boolean;
@@ -123,7 +123,10 @@ export interface WorkerFlush {
   readonly kind: 'flush';
 }
 
-/** Finish and leave; also the answer to a worker's last message, after which its thread may end. */
+/**
+ * Finish and leave; also the answer to a worker's last message, after which its thread may end. Before that answer a
+ * batch may come that was on its way: it goes to others.
+ */
 export interface WorkerEnd {
   readonly kind: 'end';
 }
@@ -162,9 +165,14 @@ export type RangeReport =
       readonly copy: boolean;
     };
 
-/** The worker wants tokens; `reports` are the ranges it closed since it last asked. */
+/**
+ * The worker has finished a batch and is about to receive: the next one is on its way already, or it waits. `reports` are
+ * the ranges it closed since it last asked.
+ */
 export interface WorkerAsks {
   readonly kind: 'ask';
+  /** number of the last batch that it has finished, 0 before the first */
+  readonly batch: number;
   readonly reports: readonly RangeReport[];
   /** set on the first message: `initialize` took this long */
   readonly readyAfterMs: number | null;

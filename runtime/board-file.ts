@@ -45,31 +45,17 @@ export const BOARD_NAME = 'board';
 /** The supervisor's side. */
 export class BoardFile implements SupervisedBoard {
   readonly place: BoardPlace;
-  readonly canTakeBack = false;
+  readonly claims = undefined;
   readonly nodeThreadID = 0;
   readonly systemThreadID = 0;
   readonly #values = new Float64Array(WORKER_VALUES);
   #fd: number;
-  #batch = 0;
 
   /** Begins the file anew. @param path in a folder that exists */
   constructor(path: string) {
     this.place = { kind: 'file', path };
     this.#fd = openSync(path, 'w+');
     writeSync(this.#fd, new Uint8Array(WORKER_BYTES + TIMEOUT_BYTES), 0, WORKER_BYTES + TIMEOUT_BYTES, 0);
-  }
-
-  openBatch(): number {
-    this.#batch += 1;
-    return this.#batch;
-  }
-
-  unclaimed(): number {
-    return 0;
-  }
-
-  takeBack(): { readonly end: number; readonly taken: number } {
-    return { end: 0, taken: 0 };
   }
 
   inExecution(): InExecution | undefined {
@@ -89,10 +75,6 @@ export class BoardFile implements SupervisedBoard {
     if (this.#fd >= 0) writeSync(this.#fd, Float64Array.of(timeoutMs), 0, TIMEOUT_BYTES, WORKER_BYTES);
   }
 
-  noteSent(): void {
-    // Who waits in a process may die there.
-  }
-
   close(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
@@ -104,8 +86,7 @@ export class BoardFile implements SupervisedBoard {
 }
 
 /** The worker's side. */
-class BoardFileWriter implements WorkerBoard {
-  readonly arrivals = undefined;
+export class BoardFileWriter implements WorkerBoard {
   readonly #fd: number;
   readonly #values = new Float64Array(WORKER_VALUES);
   readonly #timeout = new Float64Array(1);
@@ -138,7 +119,7 @@ class BoardFileWriter implements WorkerBoard {
     this.#write();
   }
 
-  beginBatch(count: number): void {
+  beginBatch(_batch: number, count: number): void {
     this.#next = 0;
     this.#end = count;
   }

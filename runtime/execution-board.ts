@@ -6,28 +6,23 @@
  * token never waits behind a long event while another core is idle).
  *
  * Layout: 8 Int32 words, then 4 Float64 values.
- * - `claim`: low half the next unclaimed token of the batch, high half the end of the batch; changed by
- *   compare-and-exchange from both sides.
+ * - two words for the claims of its two batches, see `batch-claims.ts`
  * - `sequence`: odd while an event is in execution; grows by one at each begin and end. A reader takes the values as
  *   one when the sequence is the same before and after.
- * - `batch`: number of the batch.
  * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
  * - `phase`: starting → running ⇄ waiting, and doomed; see {@link ExecutionBoard.doom}.
  * - `nodeThreadID`, `systemThreadID`: which thread this is.
- * - `sent`: how many messages the worker was sent.
  * - values: rangeIndex, position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
  */
-import { assert } from '../core/assert.ts';
-import type { Arrivals } from './channel.ts';
+import { BATCHES_PER_WORKER } from '../core/limits.ts';
+import { BatchClaims } from './batch-claims.ts';
 
-const CLAIM = 0;
-const SEQUENCE = 1;
-const BATCH = 2;
+/** Claims come first. */
+const SEQUENCE = BATCHES_PER_WORKER;
 const ABORTING = 3;
 const PHASE = 4;
 const NODE_THREAD_ID = 5;
 const SYSTEM_THREAD_ID = 6;
-const SENT = 7;
 /** even, so that the Float64 values that follow are aligned */
 const INT_WORDS = 8;
 
@@ -62,26 +57,14 @@ export interface InExecution {
 export interface SupervisedBoard {
   /** how the worker opens its side */
   readonly place: BoardPlace;
-  /** whether {@link takeBack} can ever take anything */
-  readonly canTakeBack: boolean;
-  /** Opens a batch of `count` tokens. Only while the worker waits for tokens. Returns the batch's number. */
-  openBatch(count: number): number;
-  /** Tokens of the batch that can still be taken back. */
-  unclaimed(): number;
-  /**
-   * Takes back up to `count` unclaimed tokens from the end of the batch.
-   *
-   * @returns the new end of the batch and how many were taken: tokens `[end, end + taken)` are the supervisor's again
-   */
-  takeBack(count: number): { readonly end: number; readonly taken: number };
+  /** which tokens of its batches the worker has claimed; undefined where none can be taken back */
+  readonly claims: BatchClaims | undefined;
   inExecution(): InExecution | undefined;
   /** True when the worker knows that this execution is over its time-out: it gets its grace. */
   isAborting(execution: InExecution): boolean;
   /** Asks for the right to end the worker. Granted only while it runs foreign code; one that starts will end by itself. */
   doom(): boolean;
   setTimeoutMs(timeoutMs: number): void;
-  /** A message to the worker is with ZeroMQ. */
-  noteSent(): void;
   /** Which thread runs the session, to Node and to the operating system; 0 while it is not known. */
   readonly nodeThreadID: number;
   readonly systemThreadID: number;
@@ -99,9 +82,9 @@ export interface WorkerBoard {
   tryEnterWaiting(): boolean;
   /** After a message has arrived. */
   enterRunning(): void;
-  /** Begins a batch of `count` tokens. */
-  beginBatch(count: number): void;
-  /** The index of the next token of the batch, or -1 when none is left. */
+  /** Begins a batch of `count` tokens. It may find that all of them were taken back. */
+  beginBatch(batch: number, count: number): void;
+  /** The index of the next token of the batch it has begun, or -1 when none is left. */
   claim(): number;
   begin(rangeIndex: number, position: number): void;
   end(): void;
@@ -111,8 +94,6 @@ export interface WorkerBoard {
   runningMs(): number;
   /** Time-out in force, in ms; 0 for none. */
   readonly timeoutMs: number;
-  /** How a worker that dies with its thread learns of messages; undefined for a process, which may just receive. */
-  readonly arrivals: Arrivals | undefined;
 }
 
 /** Where the two sides of a board meet: memory shared by threads, or a small file (see `board-file.ts`). */
@@ -145,10 +126,12 @@ export function boardTimeMs(): number {
 
 export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   readonly memory: SharedArrayBuffer;
-  readonly canTakeBack = true;
+  readonly claims: BatchClaims;
   readonly #recordPath: string | null;
   readonly #words: Int32Array;
   readonly #values: Float64Array;
+  /** the one in execution, on the worker's side */
+  #batch = 0;
 
   /** @param recordPath where the worker also writes what it executes, for whoever looks after a death of the program */
   constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(BOARD_BYTES), recordPath: string | null = null) {
@@ -156,6 +139,7 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     this.#recordPath = recordPath;
     this.#words = new Int32Array(memory, 0, INT_WORDS);
     this.#values = new Float64Array(memory, INT_WORDS * 4, FLOAT_VALUES);
+    this.claims = new BatchClaims(new Int32Array(memory, 0, BATCHES_PER_WORKER));
   }
 
   /** A board for a session that is about to start. */
@@ -170,37 +154,6 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   }
 
   // --- the supervisor's side
-
-  openBatch(count: number): number {
-    assert(count > 0 && count < 0x8000, 'a batch fits the claim word');
-    const batch = (Atomics.load(this.#words, BATCH) + 1) | 0;
-    Atomics.store(this.#words, BATCH, batch);
-    Atomics.store(this.#words, CLAIM, count << 16);
-    return batch;
-  }
-
-  unclaimed(): number {
-    const word = Atomics.load(this.#words, CLAIM);
-    return (word >>> 16) - (word & 0xffff);
-  }
-
-  takeBack(count: number): { readonly end: number; readonly taken: number } {
-    for (;;) {
-      const word = Atomics.load(this.#words, CLAIM);
-      const next = word & 0xffff;
-      const end = word >>> 16;
-      const taken = Math.min(count, end - next);
-      if (taken <= 0) return { end, taken: 0 };
-      if (Atomics.compareExchange(this.#words, CLAIM, word, ((end - taken) << 16) | next) === word) {
-        return { end: end - taken, taken };
-      }
-    }
-  }
-
-  /** How many tokens of the batch were claimed so far. */
-  claimed(): number {
-    return Atomics.load(this.#words, CLAIM) & 0xffff;
-  }
 
   inExecution(): InExecution | undefined {
     for (;;) {
@@ -234,11 +187,6 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     this.#values[TIMEOUT] = timeoutMs;
   }
 
-  noteSent(): void {
-    Atomics.add(this.#words, SENT, 1);
-    Atomics.notify(this.#words, SENT);
-  }
-
   get nodeThreadID(): number {
     return Atomics.load(this.#words, NODE_THREAD_ID);
   }
@@ -270,17 +218,12 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     Atomics.store(this.#words, PHASE, PHASE_RUNNING);
   }
 
-  beginBatch(): void {
-    // The supervisor has opened it.
+  beginBatch(batch: number): void {
+    this.#batch = batch;
   }
 
   claim(): number {
-    for (;;) {
-      const word = Atomics.load(this.#words, CLAIM);
-      const next = word & 0xffff;
-      if (next >= word >>> 16) return -1;
-      if (Atomics.compareExchange(this.#words, CLAIM, word, word + 1) === word) return next;
-    }
+    return this.claims.claim(this.#batch);
   }
 
   begin(rangeIndex: number, position: number): void {
@@ -305,13 +248,5 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
 
   get timeoutMs(): number {
     return this.#values[TIMEOUT] ?? 0;
-  }
-
-  get arrivals(): Arrivals {
-    return { moreThan: (count) => this.#sentMoreThan(count) };
-  }
-
-  async #sentMoreThan(count: number): Promise<void> {
-    while (Atomics.load(this.#words, SENT) <= count) await Atomics.waitAsync(this.#words, SENT, count).value;
   }
 }

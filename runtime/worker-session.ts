@@ -1,8 +1,8 @@
 /**
  * The session of a worker: one long-running task of the pool. Runs in a worker's thread.
  *
- * States: *initializing* (the payload is loaded and `initialize` runs) → *asking* (reports what it closed, waits for
- * tokens; nothing foreign runs) ⇄ *executing* (a batch of tokens; no receive is pending, so the thread may be terminated
+ * States: *initializing* (the payload is loaded and `initialize` runs) → *asking* (reports what it closed and receives the
+ * next batch, which has come meanwhile, or waits for one; nothing foreign runs) ⇄ *executing* (a batch of tokens; no receive is pending, so the thread may be terminated
  * at any moment) → *leaving* (told to end, due to be recycled, or broken by the payload) → over.
  *
  * Within a batch the loop is synchronous as long as `execute` is: no promise, no timer, no message per event.
@@ -12,13 +12,14 @@ import { assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
-import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
+import { HEAP_CHECK_TOKENS, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeToken, ToWorker, WorkerTokens } from '../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
+import { isHeapNearlyFull } from './heap-room.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
 import { RangeReports } from './range-reports.ts';
@@ -69,6 +70,10 @@ export class WorkerSession {
   /** ends the wait for a promise of the payload */
   #giveUp: (error: unknown) => void = () => undefined;
   #executedEvents = 0;
+  /** number of the last batch it has begun; finished whenever it asks */
+  #batch = 0;
+  /** a batch was given up for it */
+  #isHeapFull = false;
   /** set when the payload cannot be trusted in this thread any more */
   #broken: unknown;
   #isBroken = false;
@@ -101,7 +106,13 @@ export class WorkerSession {
         if (this.#isBroken) return await this.#leave('broken', this.#broken);
         if (this.#mustRecycle()) return await this.#finalizeAndLeave('recycle');
         if (!this.#board.tryEnterWaiting()) return await awaitTermination();
-        await channel.send({ kind: 'ask', reports: this.#reports.take(), readyAfterMs, threadCpuMs: cpuClock.nowMs() });
+        await channel.send({
+          kind: 'ask',
+          batch: this.#batch,
+          reports: this.#reports.take(),
+          readyAfterMs,
+          threadCpuMs: cpuClock.nowMs(),
+        });
         readyAfterMs = null;
         const received = await channel.receive();
         this.#board.enterRunning();
@@ -186,13 +197,17 @@ export class WorkerSession {
     const cpuBefore = this.#parts.cpuClock.nowMs();
     const wallBefore = performance.now();
     const first = this.#reports.count;
-    this.#board.beginBatch(tokens.length);
+    this.#batch = message.batch;
+    this.#board.beginBatch(message.batch, tokens.length);
     for (let index = this.#board.claim(); index >= 0; index = this.#board.claim()) {
       const token = tokens[index];
       if (token === undefined) break;
       const pending = this.#executeRange(token, message.copy, frames, tokens);
       if (pending !== undefined) await pending;
       if (this.#isBroken) break;
+      // What is left of the batch goes back when the session leaves.
+      this.#isHeapFull = index % HEAP_CHECK_TOKENS === HEAP_CHECK_TOKENS - 1 && isHeapNearlyFull();
+      if (this.#isHeapFull) break;
     }
     const cpuMs = this.#parts.cpuClock.nowMs() - cpuBefore;
     this.#reports.shareCpu(first, cpuMs, performance.now() - wallBefore);
@@ -321,6 +336,8 @@ export class WorkerSession {
   #mustRecycle(): boolean {
     const { recycleEvents, recycleMemoryBytes } = this.#parts.data;
     if (recycleEvents > 0 && this.#executedEvents >= recycleEvents) return true;
+    // Not before it has executed something: a payload may need that much to begin with.
+    if (this.#isHeapFull || (this.#executedEvents > 0 && isHeapNearlyFull())) return true;
     if (recycleMemoryBytes === 0) return false;
     const memory = process.memoryUsage();
     return memory.heapUsed + memory.external > recycleMemoryBytes;
@@ -353,13 +370,14 @@ export class WorkerSession {
 
   /**
    * Sends the last message and waits until the scatterer has it: ZeroMQ sends from this thread's memory, which is gone
-   * when the thread ends.
+   * when the thread ends. A batch that was on its way meanwhile goes back with the rest.
    */
   async #sendLast(message: FromWorker): Promise<void> {
     const { channel } = this.#parts;
     if (!this.#board.tryEnterWaiting()) return await awaitTermination();
     await channel.send(message);
-    await channel.receive();
+    let received = await channel.receive();
+    while (received !== undefined && received.message.kind !== 'end') received = await channel.receive();
   }
 
   /** An asynchronous event over its time-out: aborted, then given up. (An endless loop is the supervisor's business.) */

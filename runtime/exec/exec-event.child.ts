@@ -16,6 +16,8 @@ import { type SessionChannel, WorkerSession } from '../worker-session.ts';
 import type { ExecOrder, FromExecProcess } from './exec-order.ts';
 import { ForegroundLog } from './foreground-log.ts';
 
+const ONLY_BATCH = 1;
+
 /** Resolves when the parent's end of the pipe has it. */
 function tellParent(message: FromExecProcess): Promise<void> {
   return new Promise((resolve) => process.send?.(message, () => resolve()));
@@ -40,8 +42,8 @@ class OneEventChannel implements SessionChannel {
     if (this.#isGiven) return { message: { kind: 'end' }, frames: [] };
     this.#isGiven = true;
     const { file, token, frames } = this.#order;
-    const batch = this.#board.openBatch(1);
-    return { message: { kind: 'tokens', files: [file], tokens: [token], batch, copy: false }, frames };
+    this.#board.claims.open(ONLY_BATCH, 1);
+    return { message: { kind: 'tokens', files: [file], tokens: [token], batch: ONLY_BATCH, copy: false }, frames };
   }
 }
 

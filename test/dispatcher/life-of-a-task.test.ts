@@ -359,7 +359,7 @@ describe('users', () => {
 });
 
 describe('a job', () => {
-  it('is known by its number, also after its consumer left', async () => {
+  it('is known by its number, also after its consumer left, and its events by file and position', async () => {
     const taskID = await submit(dispatcher, [3, 4]);
     const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
     await consumer.take(2);
@@ -370,6 +370,7 @@ describe('a job', () => {
     await reopen();
     expect(dispatcher.describeJob(consumer.jobID)).toMatchObject({ taskID, consumerID: undefined });
     expect(dispatcher.describeJob(99)).toBeUndefined();
+    expect([dispatcher.findRange(taskID, 1, 4), dispatcher.findRange(taskID, 1, 5)]).toEqual([6, undefined]);
   });
 });
 

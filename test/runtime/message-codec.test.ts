@@ -89,6 +89,7 @@ const message = fc.oneof(
   }),
   fc.record({
     kind: fc.constant('ask'),
+    batch: fc.nat(),
     reports: fc.array(report, { maxLength: 40 }),
     readyAfterMs: fc.option(fc.double({ min: 0, noNaN: true })),
     threadCpuMs: fc.double({ min: 0, noNaN: true }),
