@@ -390,9 +390,10 @@ export class GranuleError extends Error {
   }
 }
 
-/** True for a GranuleError of any realm (never use `instanceof` across threads). */
+/** True for an error with a code of ours, also one that another copy of this module has made (a bundled payload has one). */
 export function isGranuleError(error: unknown): error is GranuleError {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && error.code in ERROR_TABLE;
+  if (!(error instanceof Error && 'code' in error && typeof error.code === 'string')) return false;
+  return Object.hasOwn(ERROR_TABLE, error.code);
 }
 
 /** Turns anything thrown into what may cross a thread. An error without a code of ours becomes `INTERNAL`. */
@@ -420,11 +421,18 @@ export function deserialiseError(error: SerialisedError & { readonly remedy?: st
   return rebuilt;
 }
 
-/** Message and stack of anything a `catch` may receive: payloads throw strings, nulls and objects too. */
+/** Message and stack of anything a `catch` may receive: payloads throw strings, nulls and objects of any make, too. */
 export function describeThrown(thrown: unknown): { readonly message: string; readonly stack: string } {
-  if (thrown instanceof Error) return { message: thrown.message || thrown.name, stack: thrown.stack ?? '' };
-  if (typeof thrown === 'object' && thrown !== null && 'message' in thrown && typeof thrown.message === 'string') {
-    return { message: thrown.message, stack: '' };
+  try {
+    if (thrown instanceof Error) {
+      return { message: String(thrown.message) || String(thrown.name), stack: String(thrown.stack ?? '') };
+    }
+    if (typeof thrown === 'object' && thrown !== null && 'message' in thrown && typeof thrown.message === 'string') {
+      return { message: thrown.message, stack: '' };
+    }
+    return { message: String(thrown), stack: '' };
+  } catch {
+    // An object without prototype has no text, and a getter of somebody else's may throw.
+    return { message: 'something was thrown that has no text', stack: '' };
   }
-  return { message: String(thrown), stack: '' };
 }

@@ -1,0 +1,27 @@
+import { describe, expect, it } from 'vitest';
+import { describeThrown, GranuleError, isGranuleError, serialiseError } from '../../core/errors.ts';
+
+describe('whatever is thrown', () => {
+  const throwing = {
+    get message(): string {
+      throw new Error('no');
+    },
+  };
+
+  it.each([
+    ['a text', 'text', 'text'],
+    ['null', null, 'null'],
+    ['a symbol', Symbol('why'), 'Symbol(why)'],
+    ['an object with a message', { message: 'm' }, 'm'],
+    ['an error without a message', new TypeError(''), 'TypeError'],
+    ['an error whose message is no text', Object.assign(new Error('x'), { message: 7 }), '7'],
+    ['an object without prototype', Object.create(null), 'something was thrown that has no text'],
+    ['an object that throws itself', throwing, 'something was thrown that has no text'],
+  ])('has a message: %s', (_, thrown, message) => expect(describeThrown(thrown).message).toBe(message));
+
+  it('crosses a thread as INTERNAL unless it has a code of ours', () => {
+    expect(serialiseError(new GranuleError('USAGE', 'm'))).toMatchObject({ code: 'USAGE', message: 'm' });
+    expect(serialiseError(Object.assign(new Error('m'), { code: 'toString' }))).toMatchObject({ code: 'INTERNAL' });
+    expect(isGranuleError(Object.assign(new Error('m'), { code: 'ENOENT' }))).toBe(false);
+  });
+});
