@@ -24,13 +24,14 @@ export function boundFailure(failure: Failure, bytesMax: number): Failure {
     return taken;
   };
   const message = take(failure.message.split('\n', 1)[0] ?? '');
-  const stack = failure.stack === undefined ? undefined : take(failure.stack);
+  const { stack: given = '', ...facts } = failure;
+  const stack = take(given);
   const logTail: string[] = [];
   for (const line of failure.logTail.toReversed()) {
     if (left <= 0) break;
     logTail.unshift(take(line));
   }
-  return { ...failure, message, logTail, ...(stack === undefined || stack === '' ? {} : { stack }) };
+  return { ...facts, message, logTail, ...(stack === '' ? {} : { stack }) };
 }
 
 export class FailureLog {
@@ -60,7 +61,9 @@ export class FailureLog {
   #bound(failure: Failure): Failure {
     const withLog = this.#table.failuresWithLog < FAILURES_WITH_LOG_MAX;
     if (withLog && failure.logTail.length > 0) this.#table.failuresWithLog += 1;
-    return withLog ? boundFailure(failure, FAILURE_BYTES_MAX) : boundFailure({ ...failure, logTail: [] }, 500);
+    if (withLog) return boundFailure(failure, FAILURE_BYTES_MAX);
+    const { stack: _, ...facts } = failure;
+    return boundFailure({ ...facts, logTail: [] }, LOG_LINE_CHARS_MAX);
   }
 
   #write(rangeIndex: number, record: RecordedFailure): void {

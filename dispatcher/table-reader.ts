@@ -11,7 +11,7 @@ import { GranuleError } from '../core/errors.ts';
 import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import type { CountsPerState, RangeState } from '../core/states.ts';
 import type { Chunk } from './chunk.ts';
-import { decodeChunk } from './chunk-codec.ts';
+import { readStoredChunk } from './chunk-codec.ts';
 import { type RecordedFailure, readFailure, readFailures } from './failure-log.ts';
 import { LmdbTableStore } from './lmdb-table-store.ts';
 import { readOutputs } from './output-log.ts';
@@ -21,7 +21,7 @@ import type { ProcessIdentity } from './process-identity.ts';
 import { describeRange, type RangeDescription } from './range-description.ts';
 import { RangePlan } from './range-plan.ts';
 import { countsByName } from './range-table.ts';
-import { attemptOf, isFinished, SUBMITTED, stateNameOf } from './range-word.ts';
+import { attemptOf, isCommitted, isFinished, SUBMITTED, stateNameOf } from './range-word.ts';
 import { unpackRecord } from './record-codec.ts';
 import { lockHolder } from './store-lock.ts';
 import { readSchema, refuseOther } from './store-schema.ts';
@@ -110,7 +110,8 @@ export class TableReader {
       }
       for (; rangeIndex < end; rangeIndex += 1) {
         const word = chunk?.wordAt(rangeIndex % RANGES_PER_CHUNK) ?? SUBMITTED;
-        if (wanted?.has(stateNameOf(word)) === false && !incomplete.has(rangeIndex)) continue;
+        const isIncomplete = isCommitted(word) && incomplete.has(rangeIndex);
+        if (wanted?.has(stateNameOf(word)) === false && !isIncomplete) continue;
         if (ranges.length >= options.limit) return { ranges, next: rangeIndex };
         ranges.push(this.#report(options.taskID, plan, rangeIndex, chunk));
       }
@@ -139,7 +140,10 @@ export class TableReader {
     if (failedEvents === undefined) return { ...report, ...(failure === undefined ? {} : { failure }), outputs };
     const own = failedEvents.find((event) => event.position === position);
     if (own === undefined || failure === undefined) return { ...report, outputs };
-    return { ...report, state: 'fatal', failure: { ...failure, ...own.failure }, outputs: [] };
+    const ownFailure = { ...failure, ...own.failure };
+    // Of a range that is to be made again the event is, too.
+    if (!isCommitted(word)) return { ...report, failure: ownFailure, outputs };
+    return { ...report, state: 'fatal', failure: ownFailure, outputs: [] };
   }
 
   /** Outputs that have begun, in order. */
@@ -175,7 +179,7 @@ export class TableReader {
     const histogram = new Float64Array(256);
     for (const kind of ['working', 'settled']) {
       for (const { key, value } of this.#store.entries([kind, taskID])) {
-        for (const code of decodeChunk(Number((key as readonly unknown[])[2]), value).lengths) {
+        for (const code of readStoredChunk(taskID, Number((key as readonly unknown[])[2]), value).lengths) {
           histogram[code] = (histogram[code] as number) + 1;
         }
       }
@@ -222,7 +226,7 @@ export class TableReader {
     const bytes =
       this.#store.get(STORE_KEYS.chunk('settled', taskID, index)) ??
       this.#store.get(STORE_KEYS.chunk('working', taskID, index));
-    return bytes === undefined ? undefined : decodeChunk(index, bytes);
+    return bytes === undefined ? undefined : readStoredChunk(taskID, index, bytes);
   }
 
   /** @param plan of the task as it is now: to ask for it costs a look into the store */
@@ -274,7 +278,12 @@ export function openTableReader(path: string): TableReader {
   try {
     store = new LmdbTableStore(path, { readOnly: true });
   } catch (cause) {
-    throw new GranuleError('STORE_FAILED', `the event table in ${path} cannot be read`, { details: { path }, cause });
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GranuleError('STORE_FAILED', `the event table in ${path} cannot be read: ${reason}`, {
+      details: { path },
+      cause,
+      remedy: 'check the rights and the disk',
+    });
   }
   const version = readSchema(store);
   if (version === undefined) throw missing();

@@ -76,7 +76,10 @@ export class Task {
       becameTerminal: (rangeIndex) => this.merge.becameTerminal(rangeIndex),
       becameOpen: (rangeIndex) => this.merge.becameOpen(rangeIndex),
       leftFinished: (rangeIndex) => this.outputLog.drop(rangeIndex),
-      becameVoid: (rangeIndex) => this.epochs.forget(rangeIndex),
+      becameVoid: (rangeIndex) => {
+        this.epochs.forget(rangeIndex);
+        this.#forgetFailedEvents(rangeIndex);
+      },
     });
   }
 
@@ -127,7 +130,7 @@ export class Task {
     table.totals.cpuMs += update.cpuMs;
     table.filesPerRange = Math.max(table.filesPerRange, update.outputs.length);
     this.outputLog.add(update.rangeIndex, update.attemptNr, update.outputs);
-    if (update.attemptNr > 1) this.#forgetFailures(update.rangeIndex);
+    if (update.attemptNr > 1) this.failures.remove(update.rangeIndex);
     if (update.failedEvents != null) {
       table.totals.failedEvents += update.failedEvents.length;
       this.failures.addEvents(update.rangeIndex, update.attemptNr, update.failedEvents, nowMs);
@@ -139,17 +142,16 @@ export class Task {
   noteFailed(update: Extract<RangeUpdate, { kind: 'failed' }>, nowMs: number): void {
     const { rangeIndex, attemptNr, failure, failedEvents } = update;
     this.table.totals.failed += 1;
-    this.#forgetFailures(rangeIndex);
     if (failedEvents == null) this.failures.add(rangeIndex, attemptNr, failure, nowMs);
     else this.failures.addEvents(rangeIndex, attemptNr, failedEvents, nowMs);
   }
 
-  #forgetFailures(rangeIndex: number): void {
-    // Made again after its outputs were damaged: it was finished without these before.
-    if (this.table.totals.failedEvents > 0) {
-      const before = readFailure(this.#store, this.taskID, rangeIndex);
-      this.table.totals.failedEvents -= before?.failedEvents?.length ?? 0;
-    }
+  /** The range was finished without these, and is so no longer. */
+  #forgetFailedEvents(rangeIndex: number): void {
+    if (this.table.totals.failedEvents === 0) return;
+    const { failedEvents } = readFailure(this.#store, this.taskID, rangeIndex) ?? {};
+    if (failedEvents === undefined) return;
+    this.table.totals.failedEvents -= failedEvents.length;
     this.failures.remove(rangeIndex);
   }
 
