@@ -1,8 +1,8 @@
 /** The chunks of one task: read when needed, changed in place, written by the group, and dropped when long unused. */
-import { GranuleError } from '../core/errors.ts';
+import { isGranuleError } from '../core/errors.ts';
 import { CHUNKS_CACHED } from '../core/limits.ts';
 import { Chunk } from './chunk.ts';
-import { DamagedChunk, decodeChunk, encodeChunk } from './chunk-codec.ts';
+import { encodeChunk, readStoredChunk } from './chunk-codec.ts';
 import type { GroupCommit, WriteSource } from './group-commit.ts';
 import { STORE_KEYS, type StoreKey, type TableStore } from './table-store.ts';
 
@@ -76,34 +76,24 @@ export class ChunkCache implements WriteSource {
       const bytes = this.#store.get(STORE_KEYS.chunk(storedAs, this.#taskID, index));
       if (bytes === undefined) continue;
       try {
-        const chunk = decodeChunk(index, bytes);
+        const chunk = readStoredChunk(this.#taskID, index, bytes);
         chunk.storedAs = storedAs;
         return chunk;
-      } catch (cause) {
-        if (!(cause instanceof DamagedChunk)) throw cause;
-        const failure = damaged(this.#taskID, index, cause);
-        this.#commit.fail(failure);
-        throw failure;
+      } catch (error) {
+        if (isGranuleError(error)) this.#commit.fail(error);
+        throw error;
       }
     }
     return new Chunk(index);
   }
 
-  /** Drops the oldest chunk that can be read back as it is. */
+  /** Drops the oldest chunks that can be read back as they are, until there is room for one more. */
   #evict(): void {
     for (const [index, chunk] of this.#chunks) {
       if (chunk.dirty || chunk.runningCount > 0 || chunk.writtenInGroup > this.#commit.writtenGroup) continue;
       this.#chunks.delete(index);
       if (this.#latest === chunk) this.#latest = undefined;
-      return;
+      if (this.#chunks.size < CHUNKS_CACHED) return;
     }
   }
-}
-
-function damaged(taskID: number, index: number, cause: DamagedChunk): GranuleError {
-  return new GranuleError('STORE_FAILED', `chunk ${index} of task ${taskID} is damaged: ${cause.message}`, {
-    details: { taskID, chunk: index },
-    cause,
-    remedy: 'check the disk; run into a new output folder (the input files are untouched)',
-  });
 }

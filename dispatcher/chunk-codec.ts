@@ -17,6 +17,7 @@
  * a byte a range.
  */
 import { crc32 } from 'node:zlib';
+import { GranuleError } from '../core/errors.ts';
 import { RANGES_PER_CHUNK } from '../core/limits.ts';
 import { RANGE_STATES } from '../core/states.ts';
 import { Chunk } from './chunk.ts';
@@ -166,9 +167,24 @@ export function decodeChunk(index: number, bytes: Uint8Array): Chunk {
   chunk.recount();
   getOwners(chunk, reader);
   const lengthCount = reader.count();
+  if (lengthCount > RANGES_PER_CHUNK) throw new DamagedChunk(`a chunk of ${lengthCount} execution lengths`);
   chunk.lengths.set(view.subarray(reader.position, reader.position + lengthCount));
   if (reader.position + lengthCount !== end) throw new DamagedChunk('a chunk ends at the wrong place');
   return chunk;
+}
+
+/** As {@link decodeChunk}, for what lies in a store: throws `STORE_FAILED` naming task and chunk. */
+export function readStoredChunk(taskID: number, index: number, bytes: Uint8Array): Chunk {
+  try {
+    return decodeChunk(index, bytes);
+  } catch (cause) {
+    if (!(cause instanceof DamagedChunk)) throw cause;
+    throw new GranuleError('STORE_FAILED', `chunk ${index} of task ${taskID} is damaged: ${cause.message}`, {
+      details: { taskID, chunk: index },
+      cause,
+      remedy: 'check the disk; run into a new output folder (the input files are untouched)',
+    });
+  }
 }
 
 function getWords(chunk: Chunk, reader: ChunkReader): void {
@@ -178,6 +194,7 @@ function getWords(chunk: Chunk, reader: ChunkReader): void {
   for (let offset = 0; offset < count; ) {
     if (form === AS_RUNS) {
       const length = reader.count();
+      if (length === 0) throw new DamagedChunk('a chunk has an empty run');
       chunk.words.fill(reader.count(), offset, offset + length);
       offset += length;
     } else chunk.words[offset++] = form === NARROW ? wideWord(reader.uint16()) : reader.uint32();
@@ -209,7 +226,7 @@ class ChunkReader {
   }
 
   byte(): number {
-    return this.#view[this.position++] ?? 0;
+    return this.#view[this.#pass(1)] as number;
   }
 
   count(): number {
@@ -222,12 +239,18 @@ class ChunkReader {
   }
 
   uint16(): number {
-    this.position += 2;
-    return this.#view.readUInt16LE(this.position - 2);
+    return this.#view.readUInt16LE(this.#pass(2));
   }
 
   uint32(): number {
-    this.position += 4;
-    return this.#view.readUInt32LE(this.position - 4);
+    return this.#view.readUInt32LE(this.#pass(4));
+  }
+
+  /** Where the bytes that are passed begin. */
+  #pass(byteCount: number): number {
+    const from = this.position;
+    this.position += byteCount;
+    if (this.position > this.#view.length) throw new DamagedChunk('a chunk is cut');
+    return from;
   }
 }

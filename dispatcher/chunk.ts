@@ -14,9 +14,7 @@ export class Chunk {
   heldCount = 0;
   /** number of those whose consumer has reported `started`: known in memory only, so such a chunk stays cached */
   runningCount = 0;
-  /** number of ranges waiting to be handed out once more */
-  returnedCount = 0;
-  /** no returned range lies before this offset */
+  /** no range that waits to be handed out once more lies before this offset */
   returnedFrom = 0;
   /** changed since it was last written */
   dirty = false;

@@ -110,7 +110,9 @@ export class Recovery {
     const held = jobs.flatMap((job) => [...heldRanges(task, job)]);
     const givenUp = task.deaths.note(held, inExecution);
     for (const rangeIndex of givenUp) this.#quarantine(task, rangeIndex);
-    for (const rangeIndex of task.deaths.suspects()) task.table.setSuspect(rangeIndex, true);
+    // Both ways: a suspect that was held, but not in execution this time, has an alibi.
+    const suspects = new Set(task.deaths.suspects());
+    for (const rangeIndex of held) task.table.setSuspect(rangeIndex, suspects.has(rangeIndex));
     for (const job of jobs) {
       desk.releaseAll(task, job);
       this.#core.consumers.closeJob(job);

@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RANGES_PER_CHUNK } from '../../core/limits.ts';
@@ -71,6 +72,23 @@ describe('a chunk', () => {
         bytes[index] = (bytes[index] ?? 0) ^ change;
         expect(() => decodeChunk(7, bytes)).toThrow(DamagedChunk);
       }),
+    );
+  });
+
+  it('is refused when its layout does not hold, although its checksum does', () => {
+    const bytes = encodeChunk(build([]));
+    const layouts = fc.array(fc.oneof(fc.nat(3), fc.nat(255)), { minLength: bytes.length - 5, maxLength: 40 });
+    fc.assert(
+      fc.property(layouts, (layout) => {
+        const sealed = Buffer.from([1, ...layout, 0, 0, 0, 0]);
+        sealed.writeUInt32LE(crc32(sealed.subarray(0, -4)), sealed.length - 4);
+        try {
+          decodeChunk(7, sealed);
+        } catch (error) {
+          expect(error).toBeInstanceOf(DamagedChunk);
+        }
+      }),
+      { numRuns: 2000 },
     );
   });
 });

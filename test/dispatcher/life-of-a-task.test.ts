@@ -124,6 +124,25 @@ describe('after a death of the whole program', () => {
     expect(dispatcher.suspects(taskID)).toEqual([]);
   });
 
+  it('a suspect that was not in execution at the next death runs beside others again', async () => {
+    const taskID = await submit(dispatcher, [3]);
+    for (let death = 0; death < SUSPECT_DEATHS; death += 1) {
+      await (await inProcess('a', taskID)).take(1);
+      await reopen();
+      await dispatcher.releaseDead(taskID, new Set([0]));
+    }
+    expect(only(await (await inProcess('a', taskID)).take(3))).toMatchObject({ rangeIndex: 0, suspect: true });
+    await reopen();
+    await dispatcher.releaseDead(taskID, new Set());
+    expect(dispatcher.suspects(taskID)).toEqual([]);
+    const taken = await (await inProcess('a', taskID)).take(3);
+    expect(taken.map(({ rangeIndex, suspect }) => [rangeIndex, suspect])).toEqual([
+      [0, undefined],
+      [1, undefined],
+      [2, undefined],
+    ]);
+  });
+
   it('a range that dies on although it runs alone is given up with its reason', async () => {
     const taskID = await submit(dispatcher, [2]);
     for (let death = 0; death < PROGRAM_DEATHS_MAX; death += 1) {

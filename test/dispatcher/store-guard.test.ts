@@ -239,10 +239,12 @@ describe('a store', () => {
     bytes[5] = (bytes[5] ?? 0) ^ 1;
     await store.commit([{ key, value: bytes }]);
     await store.close();
-    await expect(openDispatcher(path)).rejects.toMatchObject({
-      code: 'STORE_FAILED',
-      message: expect.stringContaining('chunk 0 of task 1 is damaged'),
-    });
+    const damaged = { code: 'STORE_FAILED', message: expect.stringContaining('chunk 0 of task 1 is damaged') };
+    await expect(openDispatcher(path)).rejects.toMatchObject(damaged);
+    const reader = openTableReader(path);
+    expect(() => reader.events({ taskID, limit: 1 })).toThrow(expect.objectContaining(damaged));
+    expect(() => reader.lengthHistogram(taskID)).toThrow(expect.objectContaining(damaged));
+    await reader.close();
   });
 });
 
