@@ -3,6 +3,7 @@
  * connection two. Counts what it sends.
  */
 import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { assert } from '../core/assert.ts';
 import { builtModuleUrl } from '../core/own-files.ts';
@@ -59,10 +60,10 @@ export class FarServer implements AsyncDisposable {
   }
 }
 
-function ask(child: ChildProcess, message: ToFarServer): Promise<FromFarServer> {
-  return new Promise((resolve, reject) => {
-    child.once('message', (answer) => resolve(answer as FromFarServer));
-    child.once('error', reject);
-    child.send(message);
-  });
+/** Throws when the child cannot be spoken to. */
+async function ask(child: ChildProcess, message: ToFarServer): Promise<FromFarServer> {
+  const answered = once(child, 'message');
+  child.send(message);
+  const [answer] = (await answered) as [FromFarServer];
+  return answer;
 }

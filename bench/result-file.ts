@@ -7,7 +7,7 @@ import type { Disturbance } from './noise.ts';
 import type { Picture, ResultTable } from './scenario.ts';
 import type { Measure } from './statistics.ts';
 
-export const RESULT_SCHEMA = 1;
+const RESULT_SCHEMA = 1;
 
 /** One scenario, measured. */
 export interface ScenarioRecord {

@@ -18,8 +18,8 @@ export interface BenchSettings {
   readonly progress: (text: string) => void;
 }
 
-export const REPEATS = 5;
-export const REPEATS_QUICK = 3;
+const REPEATS = 5;
+const REPEATS_QUICK = 3;
 
 /** Where memory file systems are mounted. */
 const MEMORY_FOLDERS = ['/dev/shm', '/tmp'];

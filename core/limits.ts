@@ -184,10 +184,6 @@ export const CLOSE_MS = 1_000;
 /** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */
 export const DRAIN_RESERVE_MS = 2_000;
 export const DRAIN_RESERVE_FRACTION = 0.25;
-/** Of the heap limit of a worker's thread: beyond it the worker is replaced before it waits for further events. */
-export const HEAP_FULL_FRACTION = 0.75;
-/** How often within a batch the heap is looked at: a look takes some microseconds. */
-export const HEAP_CHECK_TOKENS = 16;
 /** Sessions in a row that may end before their payload is initialized. */
 export const INIT_FAILURES_MAX = 3;
 /** Log lines of a payload kept per event, for the report of a failure. */

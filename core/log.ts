@@ -4,7 +4,7 @@
  */
 import { destination, type Logger as PinoLogger, pino } from 'pino';
 
-export const COMPONENTS = [
+const COMPONENTS = [
   'cli',
   'dispatcher',
   'pilot',

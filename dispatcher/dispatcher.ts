@@ -201,11 +201,6 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     return [...describeRanges(this.#core.task(taskID).table, firstRange, rangeCount)];
   }
 
-  /** The range that holds an event, by its 1-based position; undefined for one that the task does not have. */
-  findRange(taskID: number, fileIndex: number, position: number): number | undefined {
-    return this.#core.task(taskID).table.plan.rangeAt(fileIndex, position);
-  }
-
   /** What is known of a job: PanDA's protocol names nothing else. Undefined for one that never was. */
   describeJob(jobID: number): JobDescription | undefined {
     return this.#leases.describeJob(jobID);

@@ -16,7 +16,7 @@ export interface RecordedFailure extends Failure {
 }
 
 /** The parts that matter most, within the bound: message, newest log lines, stack. */
-export function boundFailure(failure: Failure, bytesMax: number): Failure {
+function boundFailure(failure: Failure, bytesMax: number): Failure {
   let left = bytesMax;
   const take = (text: string): string => {
     const taken = text.slice(0, Math.min(LOG_LINE_CHARS_MAX, Math.max(0, left)));

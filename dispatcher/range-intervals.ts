@@ -17,14 +17,6 @@ export class IntervalBuilder {
   }
 }
 
-export function countIn(intervals: RangeIntervals): number {
-  let count = 0;
-  for (let index = 0; index < intervals.length; index += 2) {
-    count += (intervals[index + 1] as number) - (intervals[index] as number);
-  }
-  return count;
-}
-
 /** Index of the interval that holds the range, or -1. */
 function intervalOf(intervals: RangeIntervals, rangeIndex: number): number {
   let low = 0;

@@ -4,7 +4,7 @@ import { packRecord, unpackRecord } from './record-codec.ts';
 import { STORE_KEYS, type TableStore } from './table-store.ts';
 
 /** Raised whenever an older granule would misread what a newer one writes, or the other way round. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 
 interface SchemaRecord {
   readonly version: number;

@@ -75,6 +75,10 @@ export class BoardFile implements SupervisedBoard {
     if (this.#fd >= 0) writeSync(this.#fd, Float64Array.of(timeoutMs), 0, TIMEOUT_BYTES, WORKER_BYTES);
   }
 
+  noteSent(): void {
+    // Who waits in a process may die there.
+  }
+
   close(): void {
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
@@ -86,7 +90,8 @@ export class BoardFile implements SupervisedBoard {
 }
 
 /** The worker's side. */
-export class BoardFileWriter implements WorkerBoard {
+class BoardFileWriter implements WorkerBoard {
+  readonly arrivals = undefined;
   readonly #fd: number;
   readonly #values = new Float64Array(WORKER_VALUES);
   readonly #timeout = new Float64Array(1);

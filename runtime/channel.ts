@@ -6,17 +6,25 @@
  * identity before it. A body with another version is refused.
  *
  * Rules that keep a process alive (each was seen to abort one when broken):
- * - a thread that may die has no `receive()` pending while it runs foreign code;
+ * - a thread that may die at any moment has no call of a socket pending: it calls `receive()` for a message that is there
+ *   (see {@link Arrivals}), and sends what is taken at once;
  * - a thread is not ended while it loads ZeroMQ or is in one of its calls (see `execution-board.ts`);
  * - a socket has one send at a time: {@link SendQueue} serialises them;
  * - a thread that dies by an uncaught exception closes its channels first;
  * - channels between threads that come and go use `ipc`, not `inproc`: over inproc a message *is* the sender's memory,
  *   which its receiver gives back at some later garbage collection, through a sender that may be gone by then.
  */
+import { setImmediate } from 'node:timers/promises';
 import { Dealer, Pair, Router } from 'zeromq';
 import { assert } from '../core/assert.ts';
 import { CHANNEL_HIGH_WATER_MARK } from '../core/limits.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
+
+/** Tells of messages without ZeroMQ. */
+export interface Arrivals {
+  /** Resolves when more than `count` messages have been sent to this end since it exists. */
+  moreThan(count: number): Promise<void>;
+}
 
 /** Changes whenever a message of `core/messages.ts` changes its meaning or its bytes. */
 export const CHANNEL_VERSION = 3;
@@ -87,10 +95,13 @@ function isClosedError(error: unknown): boolean {
 export class PeerChannel<In, Out> {
   readonly #socket: Pair | Dealer;
   readonly #queue: SendQueue;
+  readonly #arrivals: Arrivals | undefined;
+  #receivedCount = 0;
   #closed = false;
 
-  private constructor(socket: Pair | Dealer) {
+  private constructor(socket: Pair | Dealer, arrivals?: Arrivals) {
     this.#socket = socket;
+    this.#arrivals = arrivals;
     this.#queue = new SendQueue((frames) => socket.send(frames));
   }
 
@@ -107,11 +118,15 @@ export class PeerChannel<In, Out> {
     return new PeerChannel(socket);
   }
 
-  /** @param identity how the server addresses this client; unique among its clients */
-  static connectClient<In, Out>(address: string, identity: string): PeerChannel<In, Out> {
-    const socket = new Dealer({ ...SOCKET_OPTIONS, routingId: identity });
+  /**
+   * @param identity how the server addresses this client; unique among its clients
+   * @param arrivals for a thread that may die at any moment: no call of its socket is ever pending
+   */
+  static connectClient<In, Out>(address: string, identity: string, arrivals?: Arrivals): PeerChannel<In, Out> {
+    const atOnce = arrivals === undefined ? {} : { sendTimeout: 0, receiveTimeout: 0 };
+    const socket = new Dealer({ ...SOCKET_OPTIONS, ...atOnce, routingId: identity });
     socket.connect(address);
-    return new PeerChannel(socket);
+    return new PeerChannel(socket, arrivals);
   }
 
   /** Resolves when ZeroMQ has taken the message. The bytes of `frames` belong to the channel from then on. */
@@ -121,6 +136,7 @@ export class PeerChannel<In, Out> {
 
   /** The next message; undefined once the channel is closed. One call at a time. */
   async receive(): Promise<Received<In> | undefined> {
+    if (this.#arrivals !== undefined) await this.#arrived(this.#arrivals);
     if (this.#closed) return undefined;
     try {
       return decode<In>(await this.#socket.receive());
@@ -128,6 +144,14 @@ export class PeerChannel<In, Out> {
       if (this.#closed && isClosedError(error)) return undefined;
       throw error;
     }
+  }
+
+  /** Resolves when the next message is at this end, or the channel is closed. */
+  async #arrived(arrivals: Arrivals): Promise<void> {
+    await arrivals.moreThan(this.#receivedCount);
+    this.#receivedCount += 1;
+    // What was sent is some ten microseconds away.
+    while (!this.#closed && !this.#socket.readable) await setImmediate();
   }
 
   /** Hands over what was sent, then closes. A pending `receive` gives undefined. Twice is harmless. */

@@ -19,7 +19,7 @@ export function syncFolder(path: string): void {
 }
 
 /** Puts a flushed file under its final name, replacing what is there, and flushes both folders. */
-export function renameDurably(from: string, to: string): void {
+function renameDurably(from: string, to: string): void {
   renameSync(from, to);
   syncFolder(dirname(to));
   if (dirname(from) !== dirname(to)) syncFolder(dirname(from));

@@ -111,7 +111,7 @@ export class EventFile {
 }
 
 /** What a failed write of an output means to the user. */
-export function outputFailed(path: string, cause: unknown): GranuleError {
+function outputFailed(path: string, cause: unknown): GranuleError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   const full = code === 'ENOSPC' || code === 'EDQUOT';
   return new GranuleError('OUTPUT_FAILED', `${path} cannot be written: ${full ? 'no space left' : String(cause)}`, {

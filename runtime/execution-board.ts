@@ -12,10 +12,12 @@
  * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
  * - `phase`: starting → running ⇄ waiting, and doomed; see {@link ExecutionBoard.doom}.
  * - `nodeThreadID`, `systemThreadID`: which thread this is.
+ * - `sent`: how many messages the worker was sent.
  * - values: rangeIndex, position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
  */
 import { BATCHES_PER_WORKER } from '../core/limits.ts';
 import { BatchClaims } from './batch-claims.ts';
+import type { Arrivals } from './channel.ts';
 
 /** Claims come first. */
 const SEQUENCE = BATCHES_PER_WORKER;
@@ -23,6 +25,7 @@ const ABORTING = 3;
 const PHASE = 4;
 const NODE_THREAD_ID = 5;
 const SYSTEM_THREAD_ID = 6;
+const SENT = 7;
 /** even, so that the Float64 values that follow are aligned */
 const INT_WORDS = 8;
 
@@ -65,6 +68,8 @@ export interface SupervisedBoard {
   /** Asks for the right to end the worker. Granted only while it runs foreign code; one that starts will end by itself. */
   doom(): boolean;
   setTimeoutMs(timeoutMs: number): void;
+  /** A message to the worker is with ZeroMQ. */
+  noteSent(): void;
   /** Which thread runs the session, to Node and to the operating system; 0 while it is not known. */
   readonly nodeThreadID: number;
   readonly systemThreadID: number;
@@ -94,6 +99,8 @@ export interface WorkerBoard {
   runningMs(): number;
   /** Time-out in force, in ms; 0 for none. */
   readonly timeoutMs: number;
+  /** How a worker that dies with its thread learns of messages; undefined for a process, which may just receive. */
+  readonly arrivals: Arrivals | undefined;
 }
 
 /** Where the two sides of a board meet: memory shared by threads, or a small file (see `board-file.ts`). */
@@ -187,6 +194,11 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     this.#values[TIMEOUT] = timeoutMs;
   }
 
+  noteSent(): void {
+    Atomics.add(this.#words, SENT, 1);
+    Atomics.notify(this.#words, SENT);
+  }
+
   get nodeThreadID(): number {
     return Atomics.load(this.#words, NODE_THREAD_ID);
   }
@@ -248,5 +260,13 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
 
   get timeoutMs(): number {
     return this.#values[TIMEOUT] ?? 0;
+  }
+
+  get arrivals(): Arrivals {
+    return { moreThan: (count) => this.#sentMoreThan(count) };
+  }
+
+  async #sentMoreThan(count: number): Promise<void> {
+    while (Atomics.load(this.#words, SENT) <= count) await Atomics.waitAsync(this.#words, SENT, count).value;
   }
 }

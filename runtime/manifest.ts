@@ -10,7 +10,7 @@ import type { FailureCause } from '../core/states.ts';
 import { writeFileDurably } from './durable-file.ts';
 import type { MergeMode } from './merge/merge-messages.ts';
 
-export const MANIFEST_NAME = 'manifest.json';
+const MANIFEST_NAME = 'manifest.json';
 
 /** Consecutive events of one input file; positions are 1-based, both ends included. */
 export interface EventInterval {

@@ -17,7 +17,7 @@ import { type SessionEnd, WorkerSession } from './worker-session.ts';
 
 /** Resolves when the session is over; `end`: nothing foreign is left, the thread may be used again. */
 export async function runSession(data: SessionData, board: WorkerBoard): Promise<SessionEnd> {
-  const channel = PeerChannel.connectClient<ToWorker, FromWorker>(data.channelAddress, data.peer);
+  const channel = PeerChannel.connectClient<ToWorker, FromWorker>(data.channelAddress, data.peer, board.arrivals);
   const log = new WorkerLog(join(data.folder, WORKER_LOG_NAME), data.logLevel);
   const cpuClock = new ThreadCpuClock();
   guardStandardDescriptors();

@@ -13,7 +13,7 @@ import { STAGE_OUT_ATTEMPTS_MAX, STAGE_OUT_BACKOFF_MS, STAGE_OUT_COPY_BYTES } fr
 import { outputFailure, writeFully } from './durable-file.ts';
 
 /** Begins the names of files that are not complete; a sweep of the aggregation folder removes them. */
-export const TEMPORARY_PREFIX = '.part-';
+const TEMPORARY_PREFIX = '.part-';
 
 /** Errors that pass by themselves: descriptors used up for a moment, a network file system that is busy or slow. */
 const TRANSIENT = new Set(['EAGAIN', 'EBUSY', 'EINTR', 'EIO', 'EMFILE', 'ENFILE', 'ESTALE', 'ETIMEDOUT']);

@@ -284,9 +284,11 @@ export class TokenScatterer {
   }
 
   #send(worker: ServedWorker, message: ToWorker, frames: readonly Uint8Array[] = []): void {
-    this.#channel.send(worker.peer, message, frames).catch((error: unknown) => {
+    this.#channel.send(worker.peer, message, frames).then(
+      () => worker.board.noteSent(),
       // The session died before the message reached it: the pool reports its end, which requeues what it held.
-      this.#log.debug({ err: error, workerIndex: worker.workerIndex }, 'message to a session that is gone');
-    });
+      (error: unknown) =>
+        this.#log.debug({ err: error, workerIndex: worker.workerIndex }, 'message to a session that is gone'),
+    );
   }
 }

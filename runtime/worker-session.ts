@@ -2,8 +2,8 @@
  * The session of a worker: one long-running task of the pool. Runs in a worker's thread.
  *
  * States: *initializing* (the payload is loaded and `initialize` runs) → *asking* (reports what it closed and receives the
- * next batch, which has come meanwhile, or waits for one; nothing foreign runs) ⇄ *executing* (a batch of tokens; no receive is pending, so the thread may be terminated
- * at any moment) → *leaving* (told to end, due to be recycled, or broken by the payload) → over.
+ * next batch, which has come meanwhile, or waits for one; nothing foreign runs) ⇄ *executing* (a batch of tokens; no
+ * receive is pending, so the thread may be terminated at any moment) → *leaving* (told to end, due to be recycled, or broken by the payload) → over.
  *
  * Within a batch the loop is synchronous as long as `execute` is: no promise, no timer, no message per event.
  */
@@ -12,14 +12,13 @@ import { assertNever } from '../core/assert.ts';
 import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, serialiseError } from '../core/errors.ts';
 import { formatEventRangeID } from '../core/ids.ts';
-import { HEAP_CHECK_TOKENS, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
+import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeToken, ToWorker, WorkerTokens } from '../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
-import { isHeapNearlyFull } from './heap-room.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
 import { RangeReports } from './range-reports.ts';
@@ -72,8 +71,6 @@ export class WorkerSession {
   #executedEvents = 0;
   /** number of the last batch it has begun; finished whenever it asks */
   #batch = 0;
-  /** a batch was given up for it */
-  #isHeapFull = false;
   /** set when the payload cannot be trusted in this thread any more */
   #broken: unknown;
   #isBroken = false;
@@ -205,9 +202,6 @@ export class WorkerSession {
       const pending = this.#executeRange(token, message.copy, frames, tokens);
       if (pending !== undefined) await pending;
       if (this.#isBroken) break;
-      // What is left of the batch goes back when the session leaves.
-      this.#isHeapFull = index % HEAP_CHECK_TOKENS === HEAP_CHECK_TOKENS - 1 && isHeapNearlyFull();
-      if (this.#isHeapFull) break;
     }
     const cpuMs = this.#parts.cpuClock.nowMs() - cpuBefore;
     this.#reports.shareCpu(first, cpuMs, performance.now() - wallBefore);
@@ -336,8 +330,6 @@ export class WorkerSession {
   #mustRecycle(): boolean {
     const { recycleEvents, recycleMemoryBytes } = this.#parts.data;
     if (recycleEvents > 0 && this.#executedEvents >= recycleEvents) return true;
-    // Not before it has executed something: a payload may need that much to begin with.
-    if (this.#isHeapFull || (this.#executedEvents > 0 && isHeapNearlyFull())) return true;
     if (recycleMemoryBytes === 0) return false;
     const memory = process.memoryUsage();
     return memory.heapUsed + memory.external > recycleMemoryBytes;

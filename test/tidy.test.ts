@@ -123,6 +123,23 @@ describe('sources', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('export only values that another file names', () => {
+    const tests = readdirSync(join(ROOT, 'test'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+      .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'));
+    const filesThatName = new Map<string, number>();
+    for (const text of [...sources.map((file) => file.text), ...tests]) {
+      for (const word of new Set(text.match(/\w+/g))) filesThatName.set(word, (filesThatName.get(word) ?? 0) + 1);
+    }
+    const unused = sources.flatMap((file) =>
+      [...file.text.matchAll(/^export (?:async )?(?:function\*?|class|const) (\w+)/gm)]
+        .map((match) => match[1] ?? '')
+        .filter((name) => filesThatName.get(name) === 1)
+        .map((name) => `${file.path} exports ${name}`),
+    );
+    expect(unused).toEqual([]);
+  });
+
   it('start with a sentence on what they are', () => {
     expect(sources.filter((file) => !/^(#!.*\n)?\/\*\*/.test(file.text)).map((file) => file.path)).toEqual([]);
   });

@@ -13,7 +13,7 @@ export const COLOURS = {
   rest: '#a9b4c2',
 } as const;
 
-export const FONT = 'font-family:system-ui,sans-serif;font-size:12px';
+const FONT = 'font-family:system-ui,sans-serif;font-size:12px';
 
 export function element(name: string, attributes: Attributes, content = ''): string {
   const text = Object.entries(attributes)

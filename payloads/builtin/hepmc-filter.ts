@@ -17,7 +17,7 @@ function matches(particle: Particle, options: HepmcFilterOptions, gevPerUnit: nu
 }
 
 /** Whether an event passes all cuts but `every`. */
-export function passesCuts(event: GeneratorEvent, options: HepmcFilterOptions): boolean {
+function passesCuts(event: GeneratorEvent, options: HepmcFilterOptions): boolean {
   const gevPerUnit = event.momentumUnit === 'MEV' ? 0.001 : 1;
   let finalCount = 0;
   let matchingCount = 0;

@@ -44,7 +44,7 @@ import type { EventStreamInfo } from './event-format.ts';
 import { asBuffer } from './line-blocks.ts';
 
 export const GEV_MAGIC = Buffer.from([0x89, 0x47, 0x45, 0x56, 0x0d, 0x0a, 0x1a, 0x0a]);
-export const GEV_END_MAGIC = Buffer.from('GEV\x1a', 'latin1');
+const GEV_END_MAGIC = Buffer.from('GEV\x1a', 'latin1');
 export const GEV_SCHEMA = 1;
 export const HEADER_PREFIX_BYTES = 12;
 export const RECORD_PREFIX_BYTES = 24;
@@ -91,7 +91,7 @@ export interface GevFooter {
 }
 
 /** Writes the crc of everything before into the last four bytes. */
-export function sealPart(part: Buffer, endBytes = part.length): Buffer {
+function sealPart(part: Buffer, endBytes = part.length): Buffer {
   part.writeUInt32LE(crc32(part.subarray(0, endBytes - CRC_BYTES)), endBytes - CRC_BYTES);
   return part;
 }

@@ -33,7 +33,7 @@ interface OpenVertex {
 }
 
 /** @throws INPUT_MALFORMED also when the counts on E and V lines do not hold */
-export function decodeHepMC2(bytes: Uint8Array): GeneratorEvent {
+function decodeHepMC2(bytes: Uint8Array): GeneratorEvent {
   const reader = new FieldReader(bytes, 'HepMC2 event');
   const builder = new GeneratorEventBuilder();
   if (!reader.nextLine() || reader.word('line type') !== 'E') reader.fail('is not an E line');

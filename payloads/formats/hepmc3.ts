@@ -36,7 +36,7 @@ interface VertexLine {
 }
 
 /** @throws INPUT_MALFORMED also when the counts on the E line do not hold */
-export function decodeHepMC3(bytes: Uint8Array, runHeader: Uint8Array): GeneratorEvent {
+function decodeHepMC3(bytes: Uint8Array, runHeader: Uint8Array): GeneratorEvent {
   const reader = new FieldReader(bytes, 'HepMC3 event');
   const builder = new GeneratorEventBuilder();
   if (!reader.nextLine() || reader.word('line type') !== 'E') reader.fail('is not an E line');

@@ -8,7 +8,7 @@ import type { Random } from '../../core/random.ts';
 import { type FourMomentum, onShell } from './four-momentum.ts';
 
 /** A vector of the length given in a uniformly drawn direction (Marsaglia, Ann. Math. Stat. 43 (1972) 645). */
-export function isotropicVector(length: number, random: Random): readonly [x: number, y: number, z: number] {
+function isotropicVector(length: number, random: Random): readonly [x: number, y: number, z: number] {
   let u = 0;
   let v = 0;
   let s = 0;

@@ -6,7 +6,7 @@ import { phaseSpaceMomenta } from './phase-space.ts';
 import { antiparticle, findToyParticle, PRIMARY_CHOICES, type ToyParticleData } from './toy-particles.ts';
 
 /** HepMC's status codes, as far as they occur here. */
-export const STATUS = { final: 1, decayed: 2, beam: 4 } as const;
+const STATUS = { final: 1, decayed: 2, beam: 4 } as const;
 
 export interface ToyParticle {
   readonly pdgId: number;

@@ -34,7 +34,7 @@ export function toyFooter(): string {
 }
 
 /** Throws `CONFIG_INVALID`. */
-export function checkToySettings(settings: ToySettings): void {
+function checkToySettings(settings: ToySettings): void {
   const refuse = (what: string, found: number, wanted: string): never => {
     throw new GranuleError('CONFIG_INVALID', `${what} is ${found}, wanted ${wanted}`);
   };

@@ -8,7 +8,7 @@ import { type IndexAnswer, IndexingPool } from '../indexing/indexing-pool.ts';
 import { expandInputs } from '../inputs.ts';
 import { resolveSourceOptions } from '../options.ts';
 import { isRemotePlace } from '../remote/place.ts';
-import { readSourceOptions } from '../remote/source-options.ts';
+import { readSourceOptions, type SourceOptions } from '../remote/source-options.ts';
 import type { ParsedArguments } from './cli-command.ts';
 import { describeError } from './error-report.ts';
 import { defineRunFlags, readOptionLayers } from './option-layers.ts';
@@ -24,6 +24,12 @@ export function defineIndexFlag(command: Command): void {
 /** How remote files are read: the flags, variables and configuration file that a run has. */
 export function defineSourceFlags(command: Command): void {
   defineRunFlags(command, ['cache', 'cacheSize', 'patience', 'tlsCa', 'allowPlainHttp']);
+}
+
+/** What the flags of {@link defineSourceFlags} come to. Throws USAGE. */
+export async function sourceOptions(parsed: ParsedArguments, surroundings: Surroundings): Promise<SourceOptions> {
+  const layers = await readOptionLayers(parsed.flags, [], surroundings);
+  return readSourceOptions(resolveSourceOptions(layers, surroundings.currentFolder), surroundings.environment);
 }
 
 /** Absolute. By default where the XDG base directory specification puts what can be made again. */
@@ -51,11 +57,10 @@ export async function indexPlaces(
   surroundings: Surroundings,
   signal: AbortSignal,
 ): Promise<{ readonly indexed: readonly IndexedPlace[]; readonly refusedCount: number }> {
-  const { stdin, currentFolder, environment } = surroundings;
+  const { stdin, currentFolder } = surroundings;
   const indexPath = indexFolder(parsed, surroundings);
-  const layers = await readOptionLayers(parsed.flags, [], surroundings);
   const { places, refused } = await expandInputs(inputs, { stdin, outFolder: indexPath });
-  const sources = await readSourceOptions(resolveSourceOptions(layers, currentFolder), environment);
+  const sources = await sourceOptions(parsed, surroundings);
   await using pool = new IndexingPool({
     indexPath,
     threadsMax: Math.min(cpus().length, INDEXING_THREADS_MAX),

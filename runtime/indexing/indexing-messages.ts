@@ -34,8 +34,8 @@ export type IndexingTask =
       readonly places: readonly string[];
       readonly branches: readonly string[];
     }
-  /** `guid`: the file it should be */
-  | { readonly kind: 'verify'; readonly path: string; readonly guid: Guid };
+  /** `place`: absolute path or URL; `guid`: the file it should be */
+  | { readonly kind: 'verify'; readonly place: string; readonly guid: Guid };
 
 export interface IndexingRequest {
   readonly kind: 'request';
@@ -68,7 +68,7 @@ export interface IndexAnswer {
 export type VerifyAnswer =
   | { readonly kind: 'same' }
   | { readonly kind: 'unknown' }
-  /** `found` is the content the path has now */
+  /** `found` is the content the place has now */
   | { readonly kind: 'other-content'; readonly found: Guid }
   /** the content is the same, what the index says of it is not: the index is damaged, or of another granule */
   | { readonly kind: 'other-index' };

@@ -127,9 +127,14 @@ export class IndexingPool {
     return this.#withTree(answerOf(reply), file.places, options.signal);
   }
 
-  /** Reads a file again and compares it with what the index keeps for `guid`. */
-  async verify(guid: Guid, path: string, signal?: AbortSignal): Promise<VerifyAnswer> {
-    const reply = await this.#ask({ kind: 'verify', path, guid }, signal);
+  /**
+   * Reads a file again, past every cache, and compares it with what the index keeps for `guid`.
+   *
+   * @param place absolute path or URL
+   * @throws what reading and indexing throw
+   */
+  async verify(guid: Guid, place: string, signal?: AbortSignal): Promise<VerifyAnswer> {
+    const reply = await this.#ask({ kind: 'verify', place, guid }, signal);
     assert(reply.kind === 'verified', 'a request to verify is answered as such');
     return reply.answer;
   }
@@ -260,5 +265,5 @@ function answerOf(reply: Answered): IndexAnswer {
 
 function isAboutServer(task: IndexingTask): boolean {
   if (task.kind === 'check-branches') return task.places.some(isRemotePlace);
-  return task.kind === 'index-remote';
+  return task.kind === 'index-remote' || (task.kind === 'verify' && isRemotePlace(task.place));
 }

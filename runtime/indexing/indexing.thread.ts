@@ -10,7 +10,8 @@ import { systemClock } from '../../core/clock.ts';
 import { GranuleError, serialiseError } from '../../core/errors.ts';
 import { REMOTE_FILES_READ_MAX } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
-import { indexRemote } from '../remote/index-remote.ts';
+import { indexRemote, verifyRemote } from '../remote/index-remote.ts';
+import { isRemotePlace } from '../remote/place.ts';
 import { REMOTE_DEFAULTS } from '../remote/remote-options.ts';
 import { Slots } from '../remote/slots.ts';
 import { SourceFactory } from '../remote/source-factory.ts';
@@ -65,12 +66,16 @@ async function answer(index: EventIndex, request: IndexingRequest, signal: Abort
       await rootThread.openTree({ record, places }, { tree, branches });
       return { kind: 'branches-checked', id };
     }
-    case 'verify':
+    case 'verify': {
+      const { place, guid } = task;
       return {
         kind: 'verified',
         id,
-        answer: await verifyPath(index, task.guid, task.path, { checkCancelled, describeRoot }),
+        answer: isRemotePlace(place)
+          ? await verifyRemote(index, await openFactory(), { guid, place }, { signal, describeRoot, readSlots })
+          : await verifyPath(index, guid, place, { checkCancelled, describeRoot }),
       };
+    }
     default:
       return assertNever(task, 'indexing task');
   }

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import type { Guid } from '../../core/ids.ts';
 import type { EventIndex } from './event-index.ts';
-import { type CheckCancelled, type DescribeRoot, indexFile } from './index-file.ts';
+import { type CheckCancelled, type DescribeRoot, type IndexedFile, indexFile } from './index-file.ts';
 import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
 import { findUnchanged } from './unchanged-files.ts';
 
@@ -43,9 +43,15 @@ export async function verifyPath(
   path: string,
   options: { readonly checkCancelled: CheckCancelled; readonly describeRoot?: DescribeRoot },
 ): Promise<VerifyAnswer> {
+  if (index.fileRecord(guid) === undefined) return { kind: 'unknown' };
+  const { file } = await indexFile(path, { ...options, checksums: index.hasChecksums(guid) });
+  return compareWithIndex(index, guid, file);
+}
+
+/** Whether what was read just now is the file that the index keeps for `guid`. */
+export function compareWithIndex(index: EventIndex, guid: Guid, file: IndexedFile): VerifyAnswer {
   const kept = index.fileRecord(guid);
   if (kept === undefined) return { kind: 'unknown' };
-  const { file } = await indexFile(path, { ...options, checksums: index.hasChecksums(guid) });
   if (file.record.guid !== guid) return { kind: 'other-content', found: file.record.guid };
   const isSame =
     kept.eventCount === file.record.eventCount &&

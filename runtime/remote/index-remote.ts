@@ -7,10 +7,12 @@ import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { GranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
+import type { Guid } from '../../core/ids.ts';
 import type { EventIndex } from '../indexing/event-index.ts';
 import type { FileStamp } from '../indexing/file-stamp.ts';
 import { type DescribeRoot, type IndexedFile, indexStream } from '../indexing/index-file.ts';
-import type { IndexAnswer, RemoteFile } from '../indexing/indexing-messages.ts';
+import type { IndexAnswer, RemoteFile, VerifyAnswer } from '../indexing/indexing-messages.ts';
+import { compareWithIndex } from '../indexing/keep-index.ts';
 import type { ByteSource, SourceIdentity } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
 import { checkStream, contentDiffers } from './checked-stream.ts';
@@ -65,6 +67,35 @@ export async function indexRemote(
   }
 }
 
+/**
+ * Reads a remote file again, past the cache, and compares it with what the index keeps for `guid`; of a file of an event
+ * server, the list of events that the server gives.
+ *
+ * @throws what reading and indexing throw
+ */
+export async function verifyRemote(
+  index: EventIndex,
+  factory: SourceFactory,
+  { guid, place }: { readonly guid: Guid; readonly place: string },
+  options: { readonly signal: AbortSignal; readonly describeRoot: DescribeRoot; readonly readSlots: Slots },
+): Promise<VerifyAnswer> {
+  if (index.fileRecord(guid) === undefined) return { kind: 'unknown' };
+  const lfn = lfnOfPlace(place);
+  const source = factory.replicas(lfn, [place], {});
+  try {
+    const identity = await source.open(options.signal);
+    const opened = { source, identity, lfn, place, describeRoot: options.describeRoot };
+    const checksums = index.hasChecksums(guid);
+    const indexed = await options.readSlots.use(
+      async () =>
+        (await fetchIndex(factory, place, options.signal)) ?? (await streamIndex(opened, checksums, options.signal)),
+    );
+    return compareWithIndex(index, guid, indexed);
+  } finally {
+    await source.close();
+  }
+}
+
 /** The last part of a URL's path, or of a local path. An event server names a file by its GUID. */
 export function lfnOfPlace(place: string): string {
   const [parsed] = parsePlace(place);
@@ -88,21 +119,38 @@ interface OpenRemoteFile {
 }
 
 async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: AbortSignal): Promise<IndexedFile> {
-  const [parsed] = parsePlace(file.place);
-  if (parsed?.kind === 'event-server')
-    return factory.persist(signal, () => fetchServedFile(factory.client, parsed, signal));
-  const { identity, lfn, place, describeRoot } = file;
+  const fetched = await fetchIndex(factory, file.place, signal);
+  if (fetched !== undefined) return fetched;
+  const { identity, place } = file;
   const key = factory.cache === undefined ? undefined : addressKey(place, identity.validator, identity.sizeBytes);
   let source = file.source;
   if (factory.cache !== undefined && key !== undefined) {
     source = new CachedSource(source, factory.cache.file(key), identity);
   }
+  const indexed = await streamIndex({ ...file, source }, true, signal);
+  if (key !== undefined) await factory.cache?.adopt(key, contentKey(indexed.record.sha256));
+  return indexed;
+}
+
+/** What an event server knows of its file; undefined for any other place. */
+async function fetchIndex(
+  factory: SourceFactory,
+  place: string,
+  signal: AbortSignal,
+): Promise<IndexedFile | undefined> {
+  const [parsed] = parsePlace(place);
+  if (parsed?.kind !== 'event-server') return undefined;
+  return factory.persist(signal, () => fetchServedFile(factory.client, parsed, signal));
+}
+
+/** Reads the whole file. */
+async function streamIndex(file: OpenRemoteFile, checksums: boolean, signal: AbortSignal): Promise<IndexedFile> {
+  const { source, identity, lfn, place, describeRoot } = file;
   const indexed = await indexStream(checkStream(source.stream(0, signal), identity.checksums, place), lfn, {
     describeRoot: describeRoot === undefined ? undefined : (record) => describeRoot(record, [place]),
-    checksums: true,
+    checksums,
   });
   checkContent(indexed.record, file);
-  if (key !== undefined) await factory.cache?.adopt(key, contentKey(indexed.record.sha256));
   return indexed;
 }
 

@@ -108,6 +108,26 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
   });
 });
 
+describe('a thread that reaches its heap limit', () => {
+  it.each([
+    ['since its payload keeps more with each event', 'for (let i = 0; i < 8000; i += 1) kept.push({ i });'],
+    // What a timer does counts for no event: the thread waits for tokens, or is about to.
+    [
+      'while it waits for tokens',
+      `if (n === 1) setTimeout(() => { for (;;) kept.push({}); }, 0);
+       else await new Promise((resolve) => setTimeout(resolve, 10));`,
+    ],
+  ])('%s takes nobody along', async (_, body) => {
+    const folder = folderOf(`const kept = []; ${echoing(body)}`);
+    const handle = folder.start({ heapMaxMB: 16 });
+    const { causes } = replacements(handle);
+    expect(await handle.done).toMatchObject({ ending: 'complete' });
+    expect(causes.length).toBeGreaterThanOrEqual(1);
+    expect(new Set(causes)).toEqual(new Set(['out-of-memory']));
+    expect(folder.merged()).toEqual(numbersBut());
+  });
+});
+
 describe('a time-out that is a multiple of the median', () => {
   it('is in force once twenty events have been measured', async () => {
     const folder = folderOf(

@@ -8,9 +8,10 @@ import { INDEX_QUERY_EVENTS } from '../../../core/limits.ts';
 import { formatBytes, formatCount } from '../../../core/quantities.ts';
 import type { EventIndex } from '../../indexing/event-index.ts';
 import { entryToken, eventToken, numberedToken } from '../../indexing/event-token.ts';
+import { isRemotePlace } from '../../remote/place.ts';
 import { chooseTree } from '../../root/tree-choice.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
-import { defineIndexFlag, defineSourceFlags, indexFolder, indexPlaces } from '../shared-index.ts';
+import { defineIndexFlag, defineSourceFlags, indexFolder, indexPlaces, sourceOptions } from '../shared-index.ts';
 import { listenForStopSignals } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { formatTable } from '../table.ts';
@@ -22,7 +23,7 @@ function define(command: Command): void {
     .argument('<ACTION>', 'add, query, list or verify')
     .argument(
       '[PLACE...]',
-      'add: files, globs, folders, @list-files, URLs; verify: files (default: all that were added)',
+      'add: files, globs, folders, @list-files, URLs; verify: files, URLs (default: all that were added)',
     )
     .option('--guid <GUID>', 'query: the file')
     .option('--events <LIST>', 'query: positions in that file, or with --run event numbers: 1-100,205')
@@ -209,15 +210,21 @@ async function verify(
   parsed: ParsedArguments,
   surroundings: Surroundings,
 ): Promise<ExitCode> {
-  const wanted = new Set(places.map((place) => resolve(surroundings.currentFolder, place)));
+  const wanted = new Set(
+    places.map((place) => (isRemotePlace(place) ? place : resolve(surroundings.currentFolder, place))),
+  );
   const { IndexingPool } = await import('../../indexing/indexing-pool.ts');
   const indexPath = indexFolder(parsed, surroundings);
-  const rows = await knownPaths(parsed, surroundings);
+  const rows = await knownPlaces(parsed, surroundings);
   const chosen = rows.filter(({ path }) => wanted.size === 0 || wanted.has(path));
   if (chosen.length === 0) throw new GranuleError('INPUT_NOT_FOUND', 'none of these files is in the event index');
   const signals = listenForStopSignals();
   try {
-    await using pool = new IndexingPool({ indexPath, threadsMax: 1 });
+    await using pool = new IndexingPool({
+      indexPath,
+      threadsMax: 1,
+      sources: await sourceOptions(parsed, surroundings),
+    });
     let differing = 0;
     for (const { path, guid } of chosen) {
       const outcome = await pool.verify(guid, path, signals.drain).then(
@@ -235,11 +242,10 @@ async function verify(
   }
 }
 
-/** Local files that were added, under the paths they had. */
-async function knownPaths(parsed: ParsedArguments, surroundings: Surroundings) {
-  const { isRemotePlace } = await import('../../remote/place.ts');
+/** Files that were added, under the paths and URLs they had. */
+async function knownPlaces(parsed: ParsedArguments, surroundings: Surroundings) {
   await using index = await openIndex(parsed, surroundings);
-  return [...index.pathRows()].filter(({ path }) => !isRemotePlace(path));
+  return [...index.pathRows()];
 }
 
 async function openIndex(parsed: ParsedArguments, surroundings: Surroundings): Promise<EventIndex> {

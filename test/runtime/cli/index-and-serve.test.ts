@@ -77,6 +77,16 @@ describe('granule index', () => {
       expect(JSON.parse(ran.stdout)).toMatchObject({ ending: 'complete', events: { total: 50 } });
       // The bytes came with the index: single ones, to see whether the file is still the same, are all that is asked for.
       expect(server.sentBytes - askedFor).toBeLessThan(50);
+      const verify = ['index', 'verify', url, ...index, '--cache', 'cache', '--patience', '1s', '--json'];
+      const same = await call(verify);
+      expect([same.code, jsonLines(same)]).toMatchObject([0, [{ path: url, outcome: 'same' }]]);
+      // What is in a cache says nothing of the server.
+      expect(server.sentBytes - askedFor).toBeGreaterThan(EVENTS.join('').length);
+      server.files.set('/far.ndjson', Buffer.from(EVENTS.slice(1).join('')));
+      expect(jsonLines(await call(verify))).toMatchObject([{ outcome: 'other-content' }]);
+      server.files.delete('/far.ndjson');
+      const lost = await call(verify);
+      expect([lost.code, jsonLines(lost)]).toMatchObject([4, [{ outcome: expect.stringMatching(/^INPUT_|^SOURCE_/) }]]);
       const refused = await call(['index', 'add', url, ...index, '--tls-ca', 'none.pem']);
       expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('none.pem cannot be read')]);
       server.faults = () => [{ kind: 'status', status: 503 }];
@@ -169,6 +179,9 @@ describe('granule serve-events', () => {
       const place = `granule+${url}/${guid}`;
       const ran = await call(['run', place, '--payload', 'digest', '--out', 'out', '--workers', '1', '--json']);
       expect([ran.code, ran.stderr]).toEqual([0, expect.stringContaining('50/50')]);
+      const index = ['--index', 'served-index', '--json'];
+      expect(jsonLines(await call(['index', 'add', place, ...index]))).toMatchObject([{ events: 50, place }]);
+      expect(jsonLines(await call(['index', 'verify', ...index]))).toMatchObject([{ path: place, outcome: 'same' }]);
     });
     const lines = readFileSync(join(folder, 'out', 'a.ndjson.DIGEST.ndjson'), 'utf8')
       .trim()
