@@ -150,8 +150,10 @@ export class PeerChannel<In, Out> {
   async #arrived(arrivals: Arrivals): Promise<void> {
     await arrivals.moreThan(this.#receivedCount);
     this.#receivedCount += 1;
-    // What was sent is some ten microseconds away.
-    while (!this.#closed && !this.#socket.readable) await setImmediate();
+    // What was sent is some ten microseconds away. One turn of the event loop in any case: messages that are always there
+    // would keep it from whatever else waits for it.
+    do await setImmediate();
+    while (!this.#closed && !this.#socket.readable);
   }
 
   /** Hands over what was sent, then closes. A pending `receive` gives undefined. Twice is harmless. */
