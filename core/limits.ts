@@ -138,8 +138,8 @@ export const LEASE_AHEAD_FETCHED_MS = 3_000;
 export const LEASE_AHEAD_UNMEASURED = 64;
 /** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
 export const HEARTBEAT_MS = 5_000;
-/** A payload's `prepare` and `report` may take this long. */
-export const PREPARE_TIMEOUT_MS = 30 * 60_000;
+/** A payload's `prepare`, `initialize`, `finalize` and `report` may take this long, unless told otherwise. */
+export const HOOK_TIMEOUT_MS_DEFAULT = 10 * 60_000;
 /** How long `granule stop` waits for a run to end. */
 export const STOP_WAIT_MS = 120_000;
 /** How often a run tells its progress. */
@@ -178,8 +178,7 @@ export const TIMEOUT_CHECK_MS = 100;
 export const TIMEOUT_GRACE_MS = 5000;
 /** Beyond its time-out a thread that does not even notice (an endless loop) is terminated after this long. */
 export const TIMEOUT_STUCK_MS = 500;
-/** What workers have to finalize their payload at the end of a run, and when a run stops at once. */
-export const FINALIZE_MS_MAX = 60_000;
+/** What workers have to finalize their payload when a run stops at once. */
 export const CLOSE_MS = 1_000;
 /** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */
 export const DRAIN_RESERVE_MS = 2_000;

@@ -201,7 +201,13 @@ export interface WorkerLeaves {
   readonly threadCpuMs: number;
 }
 
-export type FromWorker = WorkerAsks | WorkerInitFailed | WorkerLeaves;
+/** Ranges that the worker closed, before it finalizes its payload. */
+export interface WorkerClosed {
+  readonly kind: 'closed';
+  readonly reports: readonly RangeReport[];
+}
+
+export type FromWorker = WorkerAsks | WorkerInitFailed | WorkerClosed | WorkerLeaves;
 
 // --- how a worker cuts its outputs -----------------------------------------------------------------------------------
 

@@ -7,6 +7,17 @@ const SHORTEST_MS = 0.01;
 const STEPS_PER_DOUBLING = 8;
 const CODE_MAX = 255;
 
+/** @param histogram counts by code */
+export function medianLength(histogram: Float64Array): { readonly count: number; readonly medianMs: number } {
+  const count = histogram.reduce((sum, ofCode) => sum + ofCode, 0);
+  let below = 0;
+  const code = histogram.findIndex((ofCode) => {
+    below += ofCode;
+    return below > 0 && below >= count / 2;
+  });
+  return { count, medianMs: lengthOfCode(Math.max(0, code)) ?? 0 };
+}
+
 /** 1..255; 0 is kept for "never executed". Lengths outside the scale take its nearest end. */
 export function lengthCode(lengthMs: number): number {
   if (!(lengthMs > SHORTEST_MS)) return 1;

@@ -3,7 +3,7 @@
  * write the same file beside their board in memory when it must be known, after a death of the whole program, what was
  * in execution.
  *
- * Layout, Float64 values: 0 to 7 are the worker's (`version`, `phase`, `sequence`, rangeIndex, position, start, aborted
+ * Layout, Float64 values: 0 to 7 are the worker's (`version`, `phase`, `sequence`, rangeIndex (negative for a hook), position, start, aborted
  * sequence, `version` again), 8 is the supervisor's (time-out in ms). A reader takes the worker's values as one when both
  * versions are the same. The file is never flushed: it has to outlive processes, not the machine.
  *
@@ -16,9 +16,14 @@ import {
   type BoardPlace,
   boardTimeMs,
   ExecutionBoard,
+  eventOf,
+  type HookInExecution,
+  hookOf,
   type InExecution,
+  indexOfHook,
   type SupervisedBoard,
   type WorkerBoard,
+  type WorkerHook,
 } from './execution-board.ts';
 
 const VERSION = 0;
@@ -59,7 +64,11 @@ export class BoardFile implements SupervisedBoard {
   }
 
   inExecution(): InExecution | undefined {
-    return this.#read() ? executionIn(this.#values) : undefined;
+    return this.#read() ? eventOf(underWayIn(this.#values)) : undefined;
+  }
+
+  inHook(): HookInExecution | undefined {
+    return this.#read() ? hookOf(underWayIn(this.#values)) : undefined;
   }
 
   isAborting(execution: InExecution): boolean {
@@ -143,6 +152,10 @@ class BoardFileWriter implements WorkerBoard {
     this.#write();
   }
 
+  beginHook(hook: WorkerHook): void {
+    this.begin(indexOfHook(hook), 0);
+  }
+
   end(): void {
     this.#values[SEQUENCE] = (this.#values[SEQUENCE] ?? 0) + 1;
     this.#write();
@@ -154,7 +167,7 @@ class BoardFileWriter implements WorkerBoard {
   }
 
   runningMs(): number {
-    const execution = executionIn(this.#values);
+    const execution = underWayIn(this.#values);
     return execution === undefined ? 0 : boardTimeMs() - execution.startedAtMs;
   }
 
@@ -212,7 +225,7 @@ export function takeBoardFiles(workersFolder: string): ReadonlySet<number> | und
     if (values === undefined) continue;
     rmSync(path, { force: true });
     inExecution ??= new Set();
-    const execution = executionIn(values);
+    const execution = eventOf(underWayIn(values));
     if (execution !== undefined) inExecution.add(execution.rangeIndex);
   }
   return inExecution;
@@ -242,7 +255,7 @@ function readBoard(fd: number, values: Float64Array): boolean {
   return false;
 }
 
-function executionIn(values: Float64Array): InExecution | undefined {
+function underWayIn(values: Float64Array): InExecution | undefined {
   const sequence = values[SEQUENCE] ?? 0;
   if (sequence % 2 === 0) return undefined;
   return {

@@ -13,7 +13,7 @@
  * - `phase`: starting → running ⇄ waiting, and doomed; see {@link ExecutionBoard.doom}.
  * - `nodeThreadID`, `systemThreadID`: which thread this is.
  * - `sent`: how many messages the worker was sent.
- * - values: rangeIndex, position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
+ * - values: rangeIndex (negative for a hook), position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
  */
 import { BATCHES_PER_WORKER } from '../core/limits.ts';
 import { BatchClaims } from './batch-claims.ts';
@@ -46,6 +46,15 @@ const FLOAT_VALUES = 4;
 
 const BOARD_BYTES = INT_WORDS * 4 + FLOAT_VALUES * 8;
 
+/** What a worker calls of its payload outside any event: it may hang there like anywhere else. */
+const HOOKS = ['initialize', 'finalize'] as const;
+export type WorkerHook = (typeof HOOKS)[number];
+
+export interface HookInExecution {
+  readonly hook: WorkerHook;
+  readonly startedAtMs: number;
+}
+
 /** What a worker executes right now. */
 export interface InExecution {
   readonly rangeIndex: number;
@@ -63,6 +72,7 @@ export interface SupervisedBoard {
   /** which tokens of its batches the worker has claimed; undefined where none can be taken back */
   readonly claims: BatchClaims | undefined;
   inExecution(): InExecution | undefined;
+  inHook(): HookInExecution | undefined;
   /** True when the worker knows that this execution is over its time-out: it gets its grace. */
   isAborting(execution: InExecution): boolean;
   /** Asks for the right to end the worker. Granted only while it runs foreign code; one that starts will end by itself. */
@@ -92,6 +102,8 @@ export interface WorkerBoard {
   /** The index of the next token of the batch it has begun, or -1 when none is left. */
   claim(): number;
   begin(rangeIndex: number, position: number): void;
+  /** Like an event, it is ended by {@link end}. */
+  beginHook(hook: WorkerHook): void;
   end(): void;
   /** The worker has aborted the execution's signal. */
   noteAborting(): void;
@@ -107,6 +119,22 @@ export interface WorkerBoard {
 export type BoardPlace =
   | { readonly kind: 'memory'; readonly memory: SharedArrayBuffer; readonly recordPath: string | null }
   | { readonly kind: 'file'; readonly path: string };
+
+/** What stands for a hook where an event has its rangeIndex. */
+export function indexOfHook(hook: WorkerHook): number {
+  return -1 - HOOKS.indexOf(hook);
+}
+
+/** Undefined for the execution of an event. */
+export function hookOf(execution: InExecution | undefined): HookInExecution | undefined {
+  const hook = execution === undefined ? undefined : HOOKS[-1 - execution.rangeIndex];
+  return execution === undefined || hook === undefined ? undefined : { hook, startedAtMs: execution.startedAtMs };
+}
+
+/** Undefined for a hook. */
+export function eventOf(execution: InExecution | undefined): InExecution | undefined {
+  return hookOf(execution) === undefined ? execution : undefined;
+}
 
 /** From `performance.now()` of this thread to the system's monotonic clock. */
 const MONOTONIC_OFFSET_MS = monotonicOffsetMs();
@@ -163,6 +191,14 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   // --- the supervisor's side
 
   inExecution(): InExecution | undefined {
+    return eventOf(this.#underWay());
+  }
+
+  inHook(): HookInExecution | undefined {
+    return hookOf(this.#underWay());
+  }
+
+  #underWay(): InExecution | undefined {
     for (;;) {
       const sequence = Atomics.load(this.#words, SEQUENCE);
       if ((sequence & 1) === 0) return undefined;
@@ -243,6 +279,10 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     this.#values[POSITION] = position;
     this.#values[STARTED_AT] = boardTimeMs();
     Atomics.add(this.#words, SEQUENCE, 1);
+  }
+
+  beginHook(hook: WorkerHook): void {
+    this.begin(indexOfHook(hook), 0);
   }
 
   end(): void {

@@ -11,6 +11,9 @@ export const TIMED_OUT = Object.freeze({ timedOut: true, message: 'the event ran
 /** Why a worker is ended that has done nothing wrong: what it executes goes back without cost. */
 export const GIVEN_UP: Failure = Object.freeze({ cause: 'cancelled', message: 'the run stops', logTail: [] });
 
+/** For a hook of the payload that does not come back. */
+export const HOOK_REMEDY = 'run with a longer --hook-timeout if it needs more time';
+
 export const LATE_ERROR = {
   exception: 'an error was thrown outside execute',
   rejection: 'a promise was rejected that nobody waits for',

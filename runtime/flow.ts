@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
 import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
-import { CLOSE_MS, FINALIZE_MS_MAX } from '../core/limits.ts';
+import { CLOSE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
 import { tellAnswered } from './answered-reports.ts';
 import { ServerChannel } from './channel.ts';
@@ -169,11 +169,11 @@ export class Flow {
 
   /** Lets workers that have nothing more to do finalize their payload, and waits for them: not for ever. */
   async endWorkers(signal: AbortSignal): Promise<void> {
-    const { pool } = this.#input;
+    const { pool, options } = this.#input;
     this.#scatterer.end();
     pool.endStarting();
     const end = (): void => pool.terminateAll(GIVEN_UP);
-    const timer = setTimeout(end, FINALIZE_MS_MAX);
+    const timer = setTimeout(end, options.hookTimeoutMs + CLOSE_MS);
     signal.addEventListener('abort', end, { once: true });
     await pool.sessionsOver();
     signal.removeEventListener('abort', end);
@@ -280,6 +280,7 @@ export class Flow {
         onInitFailed: (workerIndex, error) => pool.noteInitFailed(workerIndex, error),
         onLeave: (workerIndex, reason, error) => {
           pool.noteLeft(workerIndex, reason !== 'end');
+          if (error !== undefined && reason !== 'broken') this.#noteNotFinalized(workerIndex, error.message);
           if (reason === 'end') events.emit('worker:ended', { workerIndex });
           else {
             const cause = reason === 'recycle' ? 'recycled' : 'payload-late-error';
@@ -294,7 +295,7 @@ export class Flow {
   }
 
   /** What the worker executed has failed, the rest of what it held goes back, and nothing of it stays on disk. */
-  #noteDeath({ peer, workerIndex, failure, replaced }: DeadSession): void {
+  #noteDeath({ peer, workerIndex, failure, replaced, hook }: DeadSession): void {
     const { events, folders, payload, task } = this.#input;
     const { taskID } = task;
     const { jobID } = this.#job;
@@ -304,9 +305,15 @@ export class Flow {
     // Before anybody else can begin the same range, whose files have the same names.
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
     const returnedCount = this.#scatterer.lose(peer, failureWithLog(failure, { folder, taskID, jobID }));
+    if (hook === 'finalize') this.#noteNotFinalized(workerIndex, failure.message);
     if (replaced) events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
     else events.emit('worker:ended', { workerIndex });
     if (returnedCount > 0) this.#pilot.poke();
+  }
+
+  #noteNotFinalized(workerIndex: number, message: string): void {
+    this.#input.loggers.forComponent('worker-pool').warn({ workerIndex, message }, 'payload not finalized');
+    this.#input.events.emit('worker:not-finalized', { workerIndex, message });
   }
 
   #buildStager(): Stager {

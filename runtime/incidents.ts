@@ -8,6 +8,8 @@ import type { EventContext, PayloadDefinition, PayloadEvent, WorkerContext } fro
 export class IncidentNotifier {
   readonly #payload: PayloadDefinition;
   readonly #context: WorkerContext<unknown, unknown>;
+  /** some hook is called by {@link beginRange} */
+  readonly watchesRanges: boolean;
   readonly #watchesRuns: boolean;
   #file: WorkerFile | undefined;
   #runNumber: number | undefined;
@@ -15,6 +17,9 @@ export class IncidentNotifier {
   constructor(payload: PayloadDefinition, context: WorkerContext<unknown, unknown>) {
     this.#payload = payload;
     this.#context = context;
+    this.watchesRanges = [payload.beginInputFile, payload.endInputFile, payload.nextEventRange].some(
+      (hook) => hook !== undefined,
+    );
     this.#watchesRuns = payload.beginRun !== undefined || payload.endRun !== undefined;
   }
 

@@ -35,6 +35,7 @@ const LISTS: ReadonlyMap<unknown, ListField> = new Map([
   ['extract-ranges', { field: 'ranges', pack: packRange, unpack: unpackRange }],
   ['tokens', { field: 'tokens', pack: packToken, unpack: unpackToken }],
   ['ask', REPORTS],
+  ['closed', REPORTS],
   ['leave', REPORTS],
 ]);
 

@@ -7,7 +7,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { GranuleError } from '../core/errors.ts';
-import { DRAIN_RESERVE_FRACTION, DRAIN_RESERVE_MS, PREPARE_TIMEOUT_MS, PROGRESS_MS } from '../core/limits.ts';
+import { DRAIN_RESERVE_FRACTION, DRAIN_RESERVE_MS, PROGRESS_MS } from '../core/limits.ts';
 import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { writeRunCatalogue } from './catalogue/run-catalogue.ts';
@@ -187,7 +187,7 @@ class Run {
     try {
       // The first events are being fetched meanwhile.
       flow.startWorkers(
-        await preparePayload(payload, this.#options.seed, { timeoutMs: PREPARE_TIMEOUT_MS, signal, log }),
+        await preparePayload(payload, this.#options.seed, { timeoutMs: this.#options.hookTimeoutMs, signal, log }),
       );
       this.#flow = flow;
       progress = setInterval(() => this.#emitProgress(dispatcher, task, flow, reading), PROGRESS_MS);
@@ -204,7 +204,8 @@ class Run {
       await flow.close();
       if (!isUnfinished(dispatcher, task.taskID)) {
         const { callReport } = await import('./run-conclusion.ts');
-        await callReport(dispatcher, task.taskID, payload, { folder: this.#folders.out, signal, log });
+        const bounds = { timeoutMs: this.#options.hookTimeoutMs, signal, log };
+        await callReport(dispatcher, task.taskID, payload, { folder: this.#folders.out, ...bounds });
       }
       return partial;
     } finally {

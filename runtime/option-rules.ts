@@ -1,4 +1,5 @@
 /** Options that are rules, as texts spell them: undefined for a text that is none. Free of zod. */
+import { TIMEOUT_CHECK_MS } from '../core/limits.ts';
 import type { SequenceRule } from '../core/messages.ts';
 import { tryByteSize, tryDurationMs } from '../core/quantities.ts';
 
@@ -18,6 +19,11 @@ export type HaltRule =
   | { readonly kind: 'events'; readonly eventCount: number }
   /** this part (0..1) of the events processed failed for good; looked at once 20 were processed */
   | { readonly kind: 'fraction'; readonly fraction: number };
+
+/** The time-out that a multiple of the median stands for: nothing shorter could be kept to. */
+export function multipleOfMedianMs(factor: number, medianMs: number): number {
+  return Math.max(TIMEOUT_CHECK_MS, factor * medianMs);
+}
 
 export function trySequenceRule(text: string): SequenceRule | undefined {
   if (text === 'EndEvent' || text === 'NextEventRange' || text === 'EndInputFile') return { at: text };

@@ -9,6 +9,7 @@ import { type EventSelection, parseEventSelection } from '../core/event-selectio
 import {
   CACHE_BYTES_DEFAULT,
   FAILURES_MAX_DEFAULT,
+  HOOK_TIMEOUT_MS_DEFAULT,
   LOSSES_MAX_DEFAULT,
   OUTPUT_BYTES_MAX_DEFAULT,
   PREFETCH_BYTES_DEFAULT,
@@ -115,6 +116,7 @@ const RUN_OPTIONS_SHAPE = {
     kind: 'fixed',
     timeoutMs: 3_600_000,
   }),
+  hookTimeout: duration.default(HOOK_TIMEOUT_MS_DEFAULT),
   failuresMax: wholeNumber(1, FAILURES_MAX).default(FAILURES_MAX_DEFAULT),
   lossesMax: wholeNumber(1, LOSSES_MAX).default(LOSSES_MAX_DEFAULT),
   halt: parsed(tryHaltRule, 'first=N, fail=N, fail=5% or off').default({ kind: 'first', executionCount: 50 }),

@@ -151,6 +151,13 @@ export const OPTION_TABLE = {
     default: '1h',
     help: 'longest execution of one event: 60s, 10x (times the median after 20 events), or off',
   },
+  hookTimeout: {
+    flag: '--hook-timeout',
+    value: 'TIME',
+    group: 'failures',
+    default: '10m',
+    help: "longest run of a payload's prepare, initialize, finalize or report",
+  },
   failuresMax: {
     flag: '--failures-max',
     value: 'N',

@@ -53,6 +53,8 @@ export interface ResolvedRunOptions {
   readonly order: 'file' | 'longest-first';
   readonly speculate: boolean;
   readonly timeout: TimeoutRule;
+  /** longest `prepare`, `initialize`, `finalize` or `report` of the payload */
+  readonly hookTimeoutMs: number;
   readonly failuresMax: number;
   readonly lossesMax: number;
   readonly halt: HaltRule;
@@ -252,6 +254,7 @@ function resolved(options: z.output<typeof RUN_OPTIONS_SCHEMA>): ResolvedRunOpti
     order: options.order,
     speculate: options.speculate,
     timeout: options.timeout,
+    hookTimeoutMs: options.hookTimeout,
     failuresMax: options.failuresMax,
     lossesMax: options.lossesMax,
     halt: options.halt,

@@ -1,6 +1,5 @@
 /** The end of a start of a run: the payload's last word, and what is written and told about the run. */
 import { join } from 'node:path';
-import { PREPARE_TIMEOUT_MS } from '../core/limits.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { openTableReader } from '../dispatcher/table-reader.ts';
 import { writeRunCatalogue } from './catalogue/run-catalogue.ts';
@@ -44,14 +43,14 @@ export async function callReport(
   dispatcher: Dispatcher,
   taskID: number,
   payload: LoadedPayload,
-  { folder, ...bounds }: Omit<PayloadCallBounds, 'timeoutMs'> & { readonly folder: string },
+  { folder, ...bounds }: PayloadCallBounds & { readonly folder: string },
 ): Promise<void> {
   const outputs: Record<string, string[]> = {};
   for (const { stream, path } of dispatcher.completedFiles(taskID)) {
     outputs[stream] = [...(outputs[stream] ?? []), join(folder, path)].sort();
   }
   const eventCount = countEvents(dispatcher.getTask(taskID).events);
-  await reportPayload(payload, { folder, eventCount, outputs }, { timeoutMs: PREPARE_TIMEOUT_MS, ...bounds });
+  await reportPayload(payload, { folder, eventCount, outputs }, bounds);
 }
 
 /**

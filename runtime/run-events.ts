@@ -135,6 +135,8 @@ export interface RunEventMap {
     readonly message: string;
   };
   readonly 'worker:ended': { readonly workerIndex: number };
+  /** `finalize` threw, or did not come back: what the worker executed counts all the same. */
+  readonly 'worker:not-finalized': { readonly workerIndex: number; readonly message: string };
   /** A merged file is complete and durable. */
   readonly 'output:completed': {
     readonly stream: string;

@@ -14,6 +14,7 @@ const KEPT = [
   'tree',
   'branches',
   'timeout',
+  'hookTimeoutMs',
   'heapMaxMB',
   'outputBytesMax',
   'indexFolder',

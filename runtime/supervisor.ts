@@ -9,7 +9,7 @@ import { EVENTS_FOR_MEDIAN, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS, TIMEOUT_STUCK_MS
 import type { RangeReport } from '../core/messages.ts';
 import { boardTimeMs } from './execution-board.ts';
 import { GIVEN_UP, TIMED_OUT } from './failures.ts';
-import type { TimeoutRule } from './option-rules.ts';
+import { multipleOfMedianMs, type TimeoutRule } from './option-rules.ts';
 import type { TokenScatterer } from './token-scatterer.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -20,12 +20,14 @@ const SPECULATION_MS_MIN = 200;
 
 export interface SupervisorOptions {
   readonly timeout: TimeoutRule;
+  /** longest `initialize` or `finalize` of a worker */
+  readonly hookTimeoutMs: number;
   readonly speculate: boolean;
 }
 
 export class Supervisor {
   readonly #scatterer: TokenScatterer;
-  readonly #pool: Pick<WorkerPool, 'terminate'>;
+  readonly #pool: Pick<WorkerPool, 'terminate' | 'endHung'>;
   readonly #options: SupervisorOptions;
   /** execution times in microseconds (HDR histogram) */
   readonly #lengths = createHistogram();
@@ -39,7 +41,7 @@ export class Supervisor {
   #atTail = false;
   #copyCount = 0;
 
-  constructor(scatterer: TokenScatterer, pool: Pick<WorkerPool, 'terminate'>, options: SupervisorOptions) {
+  constructor(scatterer: TokenScatterer, pool: Pick<WorkerPool, 'terminate' | 'endHung'>, options: SupervisorOptions) {
     this.#scatterer = scatterer;
     this.#pool = pool;
     this.#options = options;
@@ -86,13 +88,14 @@ export class Supervisor {
     }
     const rule = this.#options.timeout;
     if (rule.kind === 'median-multiple' && this.#timeoutMs === 0 && this.#lengths.count >= EVENTS_FOR_MEDIAN) {
-      this.#timeoutMs = Math.max(TIMEOUT_CHECK_MS, rule.factor * this.percentileMs(50));
+      this.#timeoutMs = multipleOfMedianMs(rule.factor, this.percentileMs(50));
       this.#scatterer.setTimeoutMs(this.#timeoutMs);
     }
   }
 
   #check(): void {
     const nowMs = boardTimeMs();
+    this.#pool.endHung(this.#options.hookTimeoutMs);
     for (const { workerIndex, execution } of this.#scatterer.executing()) {
       if (this.#timeoutMs === 0) break;
       // A worker that notices by itself gets time to end its children; an endless loop notices nothing.

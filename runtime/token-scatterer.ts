@@ -214,6 +214,9 @@ export class TokenScatterer {
         this.#takeReports(worker, message.reports);
         this.#handOut.serve(worker);
         return;
+      case 'closed':
+        this.#takeReports(worker, message.reports);
+        return;
       case 'init-failed':
         this.#handOut.removeWorker(peer);
         this.#send(worker, { kind: 'end' });

@@ -12,12 +12,15 @@ import type { Failure } from '../core/dispatcher-api.ts';
 import { describeThrown, GranuleError } from '../core/errors.ts';
 import { INIT_FAILURES_MAX, STUCK_THREADS_MAX } from '../core/limits.ts';
 import type { Logger } from '../core/log.ts';
+import { formatDuration } from '../core/quantities.ts';
 import { ChildHost } from './child-host.ts';
-import type { SupervisedBoard } from './execution-board.ts';
+import { boardTimeMs, type SupervisedBoard, type WorkerHook } from './execution-board.ts';
+import { HOOK_REMEDY } from './failures.ts';
 import type { SessionData } from './session-data.ts';
 import { SessionDeath, type SessionHost } from './session-host.ts';
 import { endingThreadCount } from './stuck-threads.ts';
 import { ThreadHost } from './thread-host.ts';
+import { WORKER_LOG_NAME } from './worker-log.ts';
 
 export type SessionTemplate = Omit<SessionData, 'workerIndex' | 'peer' | 'folder' | 'board'>;
 
@@ -35,6 +38,8 @@ export interface DeadSession {
   readonly workerIndex: number;
   readonly failure: Failure;
   readonly replaced: boolean;
+  /** of the payload, in which it died */
+  readonly hook: WorkerHook | undefined;
 }
 
 export interface WorkerPoolListeners {
@@ -133,12 +138,13 @@ export class WorkerPool {
     if (this.#closing) return;
     this.#initFailures += 1;
     if (this.#initFailures >= INIT_FAILURES_MAX) {
+      const seeLog = `see ${join(this.#options.workersFolder, `worker_${workerIndex}`, WORKER_LOG_NAME)}`;
       this.#closing = true;
       this.#listeners?.onFatal(
         new GranuleError(
           this.#hasWorked ? 'WORKERS_LOST' : 'PAYLOAD_INIT_FAILED',
-          `the payload failed to initialize ${this.#initFailures} times in a row: ${error.message}`,
-          { cause: error, remedy: `see ${join(this.#options.workersFolder, `worker_${workerIndex}`, 'worker.log')}` },
+          `payload ${this.#template?.processingTag} failed to initialize ${this.#initFailures} times in a row: ${error.message}`,
+          { cause: error, remedy: error.remedy === undefined ? seeLog : `${error.remedy}, or ${seeLog}` },
         ),
       );
       return;
@@ -163,6 +169,16 @@ export class WorkerPool {
     worker.terminatedBy = failure;
     worker.abort.abort();
     return true;
+  }
+
+  /** Ends every worker whose payload has not come back from `initialize` or `finalize` for so long. */
+  endHung(limitMs: number): void {
+    for (const { workerIndex, board } of this.#workers) {
+      const running = board?.inHook();
+      if (running === undefined || boardTimeMs() - running.startedAtMs <= limitMs) continue;
+      const message = `${running.hook} has not come back after ${formatDuration(limitMs)}`;
+      this.terminate(workerIndex, { cause: 'timeout', message, logTail: [] });
+    }
   }
 
   /** No session that ends is followed by another one any more. */
@@ -237,15 +253,18 @@ export class WorkerPool {
     this.#log.warn({ workerIndex: worker.workerIndex, cause: failure.cause, reason: failure.message }, 'worker died');
     const wasStarting = worker.state === 'starting';
     worker.state = 'over';
-    const { workerIndex } = worker;
+    const { workerIndex, board } = worker;
+    const tell = (): void =>
+      this.#listeners?.onDeath({ peer, workerIndex, failure, replaced: !this.#closing, hook: board?.inHook()?.hook });
     if (wasStarting) {
-      const cause = new GranuleError('PAYLOAD_INIT_FAILED', failure.message, { cause: error });
-      this.#listeners?.onDeath({ peer, workerIndex, failure, replaced: !this.#closing });
+      const remedy = failure.cause === 'timeout' ? { remedy: HOOK_REMEDY } : {};
+      const cause = new GranuleError('PAYLOAD_INIT_FAILED', failure.message, { cause: error, ...remedy });
+      tell();
       this.noteInitFailed(workerIndex, cause);
       return;
     }
     this.#beginAgain(workerIndex);
-    this.#listeners?.onDeath({ peer, workerIndex, failure, replaced: !this.#closing });
+    tell();
   }
 }
 

@@ -17,7 +17,7 @@ import type { FromWorker, RangeToken, ToWorker, WorkerTokens } from '../core/mes
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../payloads/payload.ts';
 import type { PeerChannel } from './channel.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
-import type { WorkerBoard } from './execution-board.ts';
+import type { WorkerBoard, WorkerHook } from './execution-board.ts';
 import { failureOf, LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
 import { OutputSequencer } from './output-sequencer.ts';
@@ -90,7 +90,7 @@ export class WorkerSession {
     const startedMs = performance.now();
     if (!this.#board.tryStart()) return 'end';
     try {
-      await this.#initialize();
+      await this.#inHook('initialize', () => this.#initialize());
     } catch (error) {
       await this.#sendLast({ kind: 'init-failed', error: serialiseError(this.#isBroken ? this.#broken : error) });
       return 'broken';
@@ -188,6 +188,16 @@ export class WorkerSession {
     if (initializing !== undefined) await this.#unlessBroken(initializing);
   }
 
+  /** The supervisor sees how long it takes. */
+  async #inHook(hook: WorkerHook, call: () => Promise<void>): Promise<void> {
+    this.#board.beginHook(hook);
+    try {
+      await call();
+    } finally {
+      this.#board.end();
+    }
+  }
+
   async #executeBatch(message: WorkerTokens, frames: readonly Uint8Array[]): Promise<void> {
     this.#files.add(message.files);
     const { tokens } = message;
@@ -220,7 +230,7 @@ export class WorkerSession {
     let position = token.startEvent;
     try {
       this.#parts.log.beginRange(eventRangeID);
-      this.#incidents.beginRange(known.file, eventRangeID);
+      if (this.#incidents.watchesRanges) this.#tellOfRange(token, known, eventRangeID);
       this.#sequencer.beginRange(token, known.file, copy);
       const bytes = this.#files.bytesOf(token, frames, batch);
       for (; position <= token.lastEvent; position += 1) {
@@ -235,6 +245,16 @@ export class WorkerSession {
       this.#failRange({ token, copy, startedMs }, position, error);
     }
     return undefined;
+  }
+
+  /** What a hook does to the worker counts for the first event of the range. */
+  #tellOfRange(token: RangeToken, { file }: KnownFile, eventRangeID: () => string): void {
+    this.#board.begin(token.rangeIndex, token.startEvent);
+    try {
+      this.#incidents.beginRange(file, eventRangeID);
+    } finally {
+      this.#board.end();
+    }
   }
 
   async #finishRangeLater(
@@ -339,13 +359,19 @@ export class WorkerSession {
     let failed: unknown;
     try {
       this.#closeFiles();
-      this.#incidents.end();
-      const finalizing = this.#payload.finalize?.(this.#context);
-      if (finalizing !== undefined) await this.#unlessBroken(finalizing);
+      await this.#inHook('finalize', () => this.#finalize());
     } catch (error) {
       failed = error;
     }
     return this.#leave(this.#isBroken ? 'broken' : reason, failed);
+  }
+
+  async #finalize(): Promise<void> {
+    // What is executed counts, whatever becomes of the thread in here.
+    if (this.#reports.count > 0) await this.#parts.channel.send({ kind: 'closed', reports: this.#reports.take() });
+    this.#incidents.end();
+    const finalizing = this.#payload.finalize?.(this.#context);
+    if (finalizing !== undefined) await this.#unlessBroken(finalizing);
   }
 
   async #leave(reason: SessionEnd, error: unknown): Promise<SessionEnd> {

@@ -51,6 +51,9 @@ export function announceRun(events: NodeEvents, write: (line: string) => void): 
     events.on('worker:replaced', ({ workerIndex, cause, message }) => {
       if (cause !== 'recycled') bounded('workers replaced', `worker ${workerIndex} replaced: ${cause}: ${message}`);
     }),
+    events.on('worker:not-finalized', ({ workerIndex, message }) => {
+      bounded('workers not finalized', `worker ${workerIndex} was not finalized: ${message}`);
+    }),
     events.on('run:draining', ({ reason, eventsInExecution }) => {
       note(`draining: ${DRAIN_REASONS[reason]}; ${formatNumberOf(eventsInExecution, 'event')} in execution`);
     }),

@@ -5,13 +5,15 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Failure } from '../../core/dispatcher-api.ts';
+import { EVENTS_FOR_MEDIAN } from '../../core/limits.ts';
 import { type LogLevel, silentLogger } from '../../core/log.ts';
 import type { RangeToken, WorkerFile } from '../../core/messages.ts';
+import { medianLength } from '../../dispatcher/execution-length.ts';
 import type { TableReader } from '../../dispatcher/table-reader.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import { EventBytes } from '../event-bytes.ts';
 import { streamFormat } from '../merge/output-names.ts';
-import type { TimeoutRule } from '../option-rules.ts';
+import { multipleOfMedianMs, type TimeoutRule } from '../option-rules.ts';
 import { makeOutputFolder } from '../output-folder.ts';
 import { inputMismatch, payloadWhere } from '../payload-loading/describe-payload.ts';
 import { EventDataReader } from '../remote/event-data-reader.ts';
@@ -132,8 +134,9 @@ async function execute(
       file,
       token,
       frames,
-      // Of a multiple of the median nothing is known here, and whoever debugs takes their time.
-      timeoutMs: rule.kind === 'fixed' && debuggerAt === null ? rule.timeoutMs : 0,
+      // Whoever debugs takes their time.
+      timeoutMs: debuggerAt === null ? executionTimeoutMs(request, rule) : 0,
+      hookTimeoutMs: debuggerAt === null ? start.hookTimeoutMs : 0,
       debuggerAt,
     },
     where: payloadWhere(payload.source),
@@ -142,6 +145,16 @@ async function execute(
     onText: request.onText,
     signal,
   });
+}
+
+/** The median is that of the lengths which the run has recorded so far. 0 for none. */
+function executionTimeoutMs({ table, event, onNotice }: ExecRequest, rule: TimeoutRule): number {
+  if (rule.kind === 'off') return 0;
+  if (rule.kind === 'fixed') return rule.timeoutMs;
+  const { count, medianMs } = medianLength(table.lengthHistogram(event.taskID));
+  if (count >= EVENTS_FOR_MEDIAN) return multipleOfMedianMs(rule.factor, medianMs);
+  onNotice(`no time-out: the run has executed ${count} events, and a median is that of ${EVENTS_FOR_MEDIAN} at least`);
+  return 0;
 }
 
 /** The event as a worker of the run would get it: where its bytes lie, or the bytes themselves. */

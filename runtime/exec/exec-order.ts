@@ -11,6 +11,8 @@ export interface ExecOrder {
   readonly frames: readonly Uint8Array[];
   /** 0: none */
   readonly timeoutMs: number;
+  /** for what comes before `execute`, and for what comes after; 0: none */
+  readonly hookTimeoutMs: number;
   /** where to wait for a debugger before the payload is loaded; null for none */
   readonly debuggerAt: DebuggerAddress | null;
 }

@@ -9,11 +9,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Failure } from '../../core/dispatcher-api.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
-import { CHILD_DRAIN_MS, FINALIZE_MS_MAX, TIMEOUT_GRACE_MS, TIMEOUT_STUCK_MS } from '../../core/limits.ts';
+import { CHILD_DRAIN_MS, TIMEOUT_GRACE_MS, TIMEOUT_STUCK_MS } from '../../core/limits.ts';
 import type { FromWorker, RangeReport } from '../../core/messages.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
+import { formatDuration } from '../../core/quantities.ts';
 import { unwatchGroup, watchGroup } from '../../payloads/children/group-watcher.ts';
-import { failureOfProcess, TIMED_OUT } from '../failures.ts';
+import { failureOfProcess, HOOK_REMEDY, TIMED_OUT } from '../failures.ts';
 import { isHeapLimitNotice } from '../worker-log.ts';
 import type { ExecOrder, FromExecProcess } from './exec-order.ts';
 
@@ -80,6 +81,7 @@ async function follow(child: ChildProcess, { order, where }: ExecProcessOptions)
   let timer: NodeJS.Timeout | undefined;
   const endAfter = (ms: number, note: () => void): void => {
     clearTimeout(timer);
+    if (ms === 0) return;
     timer = setTimeout(() => {
       note();
       killGroup(child);
@@ -88,6 +90,7 @@ async function follow(child: ChildProcess, { order, where }: ExecProcessOptions)
   const noteTimeout = (): void => {
     isTimedOut = true;
   };
+  endAfter(order.hookTimeoutMs, noteTimeout);
   child.on('message', (message: FromExecProcess) => {
     // An endless loop notices nothing; what waits for promises ends itself, after its children.
     if (message.kind === 'aborting') {
@@ -96,8 +99,8 @@ async function follow(child: ChildProcess, { order, where }: ExecProcessOptions)
     }
     told.note(message);
     if (told.isOver) killGroup(child);
-    else if (told.report !== undefined) endAfter(FINALIZE_MS_MAX, () => undefined);
-    else if (order.timeoutMs > 0) endAfter(order.timeoutMs + TIMEOUT_STUCK_MS, noteTimeout);
+    else if (told.report !== undefined) endAfter(order.hookTimeoutMs, () => undefined);
+    else endAfter(order.timeoutMs === 0 ? 0 : order.timeoutMs + TIMEOUT_STUCK_MS, noteTimeout);
   });
   const printed = new TailOfText();
   child.stderr?.on('data', (text: string) => printed.add(text));
@@ -110,6 +113,7 @@ async function follow(child: ChildProcess, { order, where }: ExecProcessOptions)
   if (told.initError !== undefined) throw initFailed(where, told.initError);
   if (told.report?.kind === 'finished') return told.report;
   if (told.report !== undefined) return { kind: 'failed', failure: told.report.failure, wallMs: told.report.wallMs };
+  if (isTimedOut && !told.hasBegun) throw initFailed(where, tooLong(order.hookTimeoutMs));
   const failure: Failure = isTimedOut
     ? { cause: 'timeout', message: TIMED_OUT.message, logTail: [] }
     : failureOfProcess(exitCode, endedBy, isHeapLimitNotice(printed.text));
@@ -147,7 +151,16 @@ class TailOfText {
 }
 
 function initFailed(where: string, cause: GranuleError): GranuleError {
-  return new GranuleError('PAYLOAD_INIT_FAILED', `${where} fails before the event: ${cause.message}`, { cause });
+  const { remedy } = cause;
+  return new GranuleError('PAYLOAD_INIT_FAILED', `${where} fails before the event: ${cause.message}`, {
+    cause,
+    ...(remedy === undefined ? {} : { remedy }),
+  });
+}
+
+function tooLong(limitMs: number): GranuleError {
+  const message = `prepare and initialize have not come back after ${formatDuration(limitMs)}`;
+  return new GranuleError('PAYLOAD_INIT_FAILED', message, { remedy: HOOK_REMEDY });
 }
 
 function killGroup(child: ChildProcess): void {

@@ -7,7 +7,9 @@ import { deserialiseError, type ErrorCode, GranuleError, type SerialisedError } 
 import { PAYLOAD_ABORT_GRACE_MS } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
+import { formatDuration } from '../../core/quantities.ts';
 import type { ReportContext } from '../../payloads/payload.ts';
+import { HOOK_REMEDY } from '../failures.ts';
 
 export type PayloadCall =
   | {
@@ -148,8 +150,9 @@ export async function callPayload(data: PayloadCallData, bounds: PayloadCallBoun
       }
       timers.push(
         setTimeout(() => {
-          const message = `${data.where}: ${doing} has not come back after ${timeoutMs / 1000} s`;
-          reject(new GranuleError(code, message, { details: { timeoutMs } }));
+          const message = `${data.where}: ${doing} has not come back after ${formatDuration(timeoutMs)}`;
+          const remedy = data.call.kind === 'load' ? {} : { remedy: HOOK_REMEDY };
+          reject(new GranuleError(code, message, { details: { timeoutMs }, ...remedy }));
         }, timeoutMs),
       );
       onAbort = () => {

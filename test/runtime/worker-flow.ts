@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { HOOK_TIMEOUT_MS_DEFAULT } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, SequenceRule, ToWorker } from '../../core/messages.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
@@ -88,6 +89,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
   );
   const supervisor: Supervisor = new Supervisor(scatterer, pool, {
     timeout: options.timeout ?? { kind: 'off' },
+    hookTimeoutMs: HOOK_TIMEOUT_MS_DEFAULT,
     speculate: false,
   });
   const served = scatterer.serve();

@@ -106,6 +106,69 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     });
     expect(await charges(folder)).toEqual({});
   });
+
+  const NEVER: [string, string][] = [
+    ['waits for a promise that never settles', 'return new Promise(() => {});'],
+    ['loops for ever', 'for (;;);'],
+  ];
+
+  it.each(NEVER)('whose initialize %s is given up in time, and fails the run after three tries', async (_, body) => {
+    const folder = folderOf(echoing('').replace('async execute', `initialize() { ${body} }, async execute`));
+    await expect(folder.run({ isolation, hookTimeout: '500ms' })).rejects.toMatchObject({
+      code: 'PAYLOAD_INIT_FAILED',
+      message: 'payload echoing failed to initialize 3 times in a row: initialize has not come back after 500 ms',
+      remedy: expect.stringContaining('--hook-timeout'),
+    });
+    expect(await charges(folder)).toEqual({});
+  });
+
+  it.each(NEVER)('whose finalize %s holds up neither its replacement nor the end of the run', async (_, body) => {
+    const folder = folderOf(echoing('').replace('async execute', `finalize() { ${body} }, async execute`));
+    const handle = folder.start({ isolation, hookTimeout: '300ms', recycleAfterEvents: 40 });
+    const { causes } = replacements(handle);
+    const notFinalized: string[] = [];
+    handle.events.on('worker:not-finalized', ({ message }) => notFinalized.push(message));
+    expect(await handle.done).toMatchObject({ ending: 'complete', events: { finished: EVENTS, retried: 0 } });
+    expect(new Set(notFinalized)).toEqual(new Set(['finalize has not come back after 300 ms']));
+    expect(notFinalized.length).toBeGreaterThanOrEqual(causes.length);
+    expect(folder.merged()).toEqual(numbersBut());
+  });
+
+  it('whose finalize throws is said to be', async () => {
+    const body = `finalize() { throw new Error('no room'); }, async execute`;
+    const folder = folderOf(echoing('').replace('async execute', body));
+    const handle = folder.start({ isolation, workers: 1 });
+    const notFinalized: string[] = [];
+    handle.events.on('worker:not-finalized', ({ message }) => notFinalized.push(message));
+    expect(await handle.done).toMatchObject({ ending: 'complete' });
+    expect(notFinalized).toEqual(['no room']);
+  });
+
+  it('that hangs in a hook for a new file or range fails the event that comes with it', async () => {
+    const folder = folderOf(
+      echoing('').replace(
+        'async execute',
+        `nextEventRange(eventRangeID) { if (/-7-\\d+$/.test(eventRangeID)) for (;;); }, async execute`,
+      ),
+    );
+    await folder.run({ isolation, timeout: '300ms', failuresMax: 1 });
+    expect(folder.failed).toEqual([[7, 'timeout']]);
+    expect(folder.merged()).toEqual(numbersBut(7));
+  });
+});
+
+describe('a prepare that never comes back', () => {
+  it.each([
+    ['waits for a promise that never settles', 'return new Promise(() => {});'],
+    ['loops for ever', 'for (;;);'],
+  ])('since it %s ends the run in time', async (_, body) => {
+    const folder = folderOf(echoing('').replace('async execute', `prepare() { ${body} }, async execute`));
+    await expect(folder.run({ hookTimeout: '500ms' })).rejects.toMatchObject({
+      code: 'PAYLOAD_INIT_FAILED',
+      message: expect.stringContaining('prepare() has not come back after 500 ms'),
+      remedy: expect.stringContaining('--hook-timeout'),
+    });
+  });
 });
 
 describe('a thread that reaches its heap limit', () => {

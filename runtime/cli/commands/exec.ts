@@ -30,7 +30,10 @@ function define(command: Command): void {
     .option('-p, --payload <NAME>', 'another payload in place of that of the run, for instance the corrected one')
     .option('--option <KEY=VALUE>', 'option of the payload in place of that of the run', collect)
     .option('--to <DIR>', 'where to write the outputs (default: a fresh folder in .granule/exec of the run)')
-    .option('--timeout <TIME>', 'longest execution, such as 60s, or off (default: that of the run; off with --inspect)')
+    .option(
+      '--timeout <RULE>',
+      'longest execution: 60s, 10x (times the median of the run), or off (default: as the run; off with --inspect)',
+    )
     .option('--log-level <LEVEL>', LOG_LEVELS.join(', '), 'debug')
     .addHelpText(
       'after',
@@ -120,8 +123,8 @@ function eventAndDebugger({ operands, flags }: ParsedArguments): {
 function timeoutOf(given: unknown): TimeoutRule | null {
   if (given === undefined) return null;
   const rule = tryTimeoutRule(String(given));
-  if (rule !== undefined && rule.kind !== 'median-multiple') return rule;
-  throw new GranuleError('USAGE', `--timeout ${String(given)}: expected a time such as 60s, or off`);
+  if (rule !== undefined) return rule;
+  throw new GranuleError('USAGE', `--timeout ${String(given)}: expected a time such as 60s, 10x, or off`);
 }
 
 function levelOf(given: unknown): LogLevel {

@@ -180,7 +180,7 @@ describe('granule exec', () => {
 
   it.each([
     [['events.ndjson:99'], 'has no event 99'],
-    [['events.ndjson:3', '--timeout', '10x'], 'expected a time such as 60s, or off'],
+    [['events.ndjson:3', '--timeout', 'soon'], 'expected a time such as 60s, 10x, or off'],
     [['events.ndjson:3', '--log-level', 'wran'], 'did you mean "warn"'],
     [['events.ndjson:3', '--inspect', 'here:there'], 'expected a port, or HOST:PORT'],
     [[], 'EVENT is missing'],
@@ -257,6 +257,46 @@ describe('granule exec while a run is on', () => {
       waiting.remove();
     }
   }, 30_000);
+});
+
+describe('granule exec of a payload that hangs', () => {
+  let hanging: RunFolder;
+
+  beforeAll(async () => {
+    hanging = new RunFolder(
+      `import { existsSync } from 'node:fs';
+      export default {
+        name: 'hanging', outputs: { OUT: { format: 'ndjson' } },
+        initialize() { if (existsSync('hang-early')) return new Promise(() => {}); },
+        execute(event, context) { while (existsSync('hang')); context.output('OUT').write(event.decode()); },
+      };`,
+      30,
+    );
+    const limits = ['--timeout', '10x', '--hook-timeout', '500ms'];
+    const { code } = await granule(['run', ...hanging.arguments, ...limits], { cwd: hanging.path });
+    expect(code).toBe(0);
+  });
+
+  afterAll(() => hanging.remove());
+
+  it('takes the time-out of the run, the median of which the event table knows', async () => {
+    writeFileSync(join(hanging.path, 'hang'), '');
+    const { code, stdout } = await granule(['exec', '--out', 'out', 'events.ndjson:3', '--json'], {
+      cwd: hanging.path,
+    });
+    rmSync(join(hanging.path, 'hang'));
+    expect(code).toBe(4);
+    expect(JSON.parse(stdout)).toMatchObject({ outcome: 'failed', failure: { cause: 'timeout' } });
+  });
+
+  it('waits for its initialize as long as the run does', async () => {
+    writeFileSync(join(hanging.path, 'hang-early'), '');
+    const { code, stderr } = await granule(['exec', '--out', 'out', 'events.ndjson:3'], { cwd: hanging.path });
+    rmSync(join(hanging.path, 'hang-early'));
+    expect(code).toBe(2);
+    expect(stderr).toContain('prepare and initialize have not come back after 500 ms');
+    expect(stderr).toContain('--hook-timeout');
+  });
 });
 
 /** A debugger that steps into what is about to run, a few times, and notes where in the sources it is. */
