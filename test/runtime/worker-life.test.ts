@@ -173,7 +173,7 @@ describe('a prepare that never comes back', () => {
 
 describe('a thread that reaches its heap limit', () => {
   it.each([
-    ['since its payload keeps more with each event', 'for (let i = 0; i < 8000; i += 1) kept.push({ i });'],
+    ['since its payload keeps more with each event', 'for (let i = 0; i < 40_000; i += 1) kept.push({ i });'],
     // What a timer does counts for no event: the thread waits for tokens, or is about to.
     [
       'while it waits for tokens',

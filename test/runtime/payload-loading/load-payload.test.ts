@@ -309,7 +309,7 @@ describe('prepare and report', () => {
     );
     const hangs = await load(write('b.ts', payloadText('prepare() { for (;;); }')));
     const late = await refusalOf(preparePayload(hangs, 1, { ...bounds, timeoutMs: 300 }), 'PAYLOAD_INIT_FAILED');
-    expect(late.message).toContain('not come back after 0.3 s');
+    expect(late.message).toContain('not come back after 300 ms');
     const odd = await load(write('c.ts', payloadText('prepare: () => ({ tables: { lookup: () => 1 } })')));
     const uncloneable = await refusalOf(preparePayload(odd, 1, bounds), 'PAYLOAD_INIT_FAILED');
     expect(uncloneable.message).toContain('tables.lookup is a function');
