@@ -173,7 +173,7 @@ describe('a prepare that never comes back', () => {
 
 describe('a thread that reaches its heap limit', () => {
   it.each([
-    ['since its payload keeps more with each event', 'for (let i = 0; i < 40_000; i += 1) kept.push({ i });'],
+    ['since its payload keeps more with each event', 'for (let i = 0; i < 20_000; i += 1) kept.push({ i });'],
     // What a timer does counts for no event: the thread waits for tokens, or is about to.
     [
       'while it waits for tokens',
@@ -182,7 +182,7 @@ describe('a thread that reaches its heap limit', () => {
     ],
   ])('%s takes nobody along', async (_, body) => {
     const folder = folderOf(`const kept = []; ${echoing(body)}`);
-    const handle = folder.start({ heapMaxMB: 16 });
+    const handle = folder.start({ heapMaxMB: 16, failuresMax: 20 });
     const { causes } = replacements(handle);
     expect(await handle.done).toMatchObject({ ending: 'complete' });
     expect(causes.length).toBeGreaterThanOrEqual(1);
