@@ -3,7 +3,7 @@
  * on the names only. Runs on the main thread, once, before anything is indexed.
  */
 import type { Dirent } from 'node:fs';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { text as readText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -41,11 +41,12 @@ const RUN_FILES = new Set(['manifest.json', 'report.json', 'report.html', 'PoolF
 export async function expandInputs(inputs: readonly string[], around: InputSurroundings): Promise<ExpandedInputs> {
   const places: InputPlace[] = [];
   const refused: GranuleError[] = [];
+  const walk: Walk = { outFolder: around.outFolder, refused };
   for (const input of inputs) {
     try {
       for (const entry of await readList(input, around.stdin)) {
         try {
-          places.push(...(await expandPlace(entry, around.outFolder)));
+          for (const place of await expandPlace(entry, walk)) places.push(place);
         } catch (error) {
           refused.push(asRefusal(error, entry));
         }
@@ -57,12 +58,17 @@ export async function expandInputs(inputs: readonly string[], around: InputSurro
   return { places, refused };
 }
 
+/** What looking into folders needs to know, and where it says what it could not look into. */
+interface Walk {
+  readonly outFolder: string;
+  readonly refused: GranuleError[];
+}
+
 function asRefusal(error: unknown, place: string): GranuleError {
   if (error instanceof GranuleError) return error;
-  return new GranuleError('INPUT_UNREADABLE', `${place}: ${(error as Error).message}`, {
-    details: { place },
-    cause: error,
-  });
+  const { code, message } = error as NodeJS.ErrnoException;
+  const remedy = code === 'ELOOP' ? 'remove the symbolic link: it leads to itself' : `look with: ls -ld ${place}`;
+  return new GranuleError('INPUT_UNREADABLE', `${place}: ${message}`, { details: { place }, remedy, cause: error });
 }
 
 /** The entries of `@file` and `-`: one place a line, `#` begins a comment line. Anything else is its own entry. */
@@ -98,12 +104,12 @@ async function readListFile(path: string): Promise<string> {
   }
 }
 
-async function expandPlace(place: string, outFolder: string): Promise<readonly InputPlace[]> {
-  if (/^file:\/\//i.test(place)) return expandPlace(fileURLToPath(place), outFolder);
+async function expandPlace(place: string, walk: Walk): Promise<readonly InputPlace[]> {
+  if (/^file:\/\//i.test(place)) return expandPlace(fileURLToPath(place), walk);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(place)) return [{ kind: 'url', place }];
   const status = await stat(place).catch((error: NodeJS.ErrnoException) => error);
   if (!(status instanceof Error)) {
-    if (status.isDirectory()) return expandFolder(place, outFolder);
+    if (status.isDirectory()) return expandFolder(place, walk);
     if (status.isFile()) return [{ kind: 'file', place }];
     throw new GranuleError('INPUT_UNREADABLE', `${place}: not a regular file, and events are read more than once`, {
       details: { place },
@@ -118,20 +124,27 @@ async function expandPlace(place: string, outFolder: string): Promise<readonly I
       remedy: `look with: ls ${dirname(place.slice(0, place.search(/[*?[{]/) + 1))}`,
     });
   }
-  const expanded = await Promise.all(matches.map((match) => expandMatch(match, outFolder)));
-  return expanded.flat();
+  const expanded: InputPlace[] = [];
+  for (const match of matches) {
+    for (const place of await expandMatch(match, walk)) expanded.push(place);
+  }
+  return expanded;
 }
 
-/** A folder that a glob matched counts by its files, but need not have any. */
-async function expandMatch(match: string, outFolder: string): Promise<readonly InputPlace[]> {
-  const status = await stat(match);
-  if (status.isDirectory()) return (await filesBelow(match, outFolder, new Set())).map(asFile);
-  return status.isFile() ? [asFile(match)] : [];
+/**
+ * A folder that a glob matched counts by its files, but need not have any. What cannot be looked at counts as a file: so
+ * it is refused by its name, and the other matches are processed.
+ */
+async function expandMatch(match: string, walk: Walk): Promise<readonly InputPlace[]> {
+  const status = await stat(match).catch(() => undefined);
+  if (status?.isDirectory()) return (await filesOfSubfolder(match, walk, new Set())).map(asFile);
+  return status === undefined || status.isFile() ? [asFile(match)] : [];
 }
 
-async function expandFolder(folder: string, outFolder: string): Promise<readonly InputPlace[]> {
-  const files = await filesBelow(folder, outFolder, new Set());
-  if (files.length === 0) {
+async function expandFolder(folder: string, walk: Walk): Promise<readonly InputPlace[]> {
+  const refusedBefore = walk.refused.length;
+  const files = await filesBelow(folder, walk, new Set());
+  if (files.length === 0 && walk.refused.length === refusedBefore) {
     throw new GranuleError('INPUT_NOT_FOUND', `${folder}: the folder holds no files (hidden ones do not count)`, {
       details: { place: folder },
       remedy: 'name the folder that holds the event files, or the files',
@@ -149,9 +162,9 @@ function asFile(place: string): InputPlace {
  *
  * @param above real paths of the folders we are in, which end rings of links
  */
-async function filesBelow(folder: string, outFolder: string, above: ReadonlySet<string>): Promise<string[]> {
+async function filesBelow(folder: string, walk: Walk, above: ReadonlySet<string>): Promise<string[]> {
   const real = await realpath(folder);
-  if (above.has(real) || (above.size > 0 && resolve(folder) === resolve(outFolder))) return [];
+  if (above.has(real) || (above.size > 0 && resolve(folder) === resolve(walk.outFolder))) return [];
   const entries = await readdir(folder, { withFileTypes: true });
   const ofRun = entries.some((entry) => entry.name === '.granule');
   const files: string[] = [];
@@ -159,10 +172,22 @@ async function filesBelow(folder: string, outFolder: string, above: ReadonlySet<
     if (entry.name.startsWith('.') || (ofRun && RUN_FILES.has(entry.name))) continue;
     const path = join(folder, entry.name);
     const kind = await kindOf(entry, path);
-    if (kind === 'folder') files.push(...(await filesBelow(path, outFolder, new Set([...above, real]))));
-    else if (kind === 'file') files.push(path);
+    if (kind === 'file') files.push(path);
+    else if (kind === 'folder') {
+      for (const file of await filesOfSubfolder(path, walk, new Set([...above, real]))) files.push(file);
+    }
   }
   return files;
+}
+
+/** As {@link filesBelow}; a folder that cannot be looked into is refused, and those beside it are not. */
+async function filesOfSubfolder(folder: string, walk: Walk, above: ReadonlySet<string>): Promise<readonly string[]> {
+  try {
+    return await filesBelow(folder, walk, above);
+  } catch (error) {
+    walk.refused.push(asRefusal(error, folder));
+    return [];
+  }
 }
 
 /** A link that leads nowhere counts as a file, so that reading it says what is wrong. */
@@ -175,9 +200,11 @@ async function kindOf(entry: Dirent, path: string): Promise<'file' | 'folder' | 
 
 async function missing(path: string, name: string, cause: unknown): Promise<GranuleError> {
   const code = (cause as NodeJS.ErrnoException).code;
-  if (code !== 'ENOENT' && code !== 'ENOTDIR') {
-    return new GranuleError('INPUT_UNREADABLE', `${name}: ${(cause as Error).message}`, {
+  if (code !== 'ENOENT' && code !== 'ENOTDIR') return asRefusal(cause, name);
+  if (await isLink(path)) {
+    return new GranuleError('INPUT_NOT_FOUND', `${name}: the symbolic link leads to nothing`, {
       details: { place: path },
+      remedy: 'bring back what it leads to, or leave it out',
       cause,
     });
   }
@@ -193,6 +220,11 @@ async function missing(path: string, name: string, cause: unknown): Promise<Gran
         : `did you mean ${near.join(' or ')}?`,
     cause,
   });
+}
+
+async function isLink(path: string): Promise<boolean> {
+  const status = await lstat(path).catch(() => undefined);
+  return status?.isSymbolicLink() ?? false;
 }
 
 /** What {@link DistinctFiles} needs of an indexed file. */

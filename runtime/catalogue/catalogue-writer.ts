@@ -16,8 +16,13 @@ const ESCAPES: Readonly<Record<string, string>> = {
 // The characters that XML 1.0 (section 2.2) does not allow, lone surrogates included.
 const NOT_XML = /[^\t\n\r\u{20}-\u{D7FF}\u{E000}-\u{FFFD}\u{10000}-\u{10FFFF}]/u;
 
+/** Whether XML 1.0 has a way to write this text at all. */
+export function isWritableInXML(text: string): boolean {
+  return !NOT_XML.test(text);
+}
+
 function attribute(name: string, value: string): string {
-  if (NOT_XML.test(value)) {
+  if (!isWritableInXML(value)) {
     throw new GranuleError('CONFIG_INVALID', `${JSON.stringify(value)} holds a character that XML cannot hold`, {
       details: { value },
       remedy: 'Rename the file.',
@@ -42,13 +47,18 @@ function writeFile(file: CatalogueFile): string {
   return lines.join('\n');
 }
 
-/** The whole document, as POOL writes it. Throws `CONFIG_INVALID` for a name with characters outside XML 1.0. */
-export function writePoolFileCatalogue(files: readonly CatalogueFile[]): string {
+/**
+ * The whole document, as POOL writes it. Throws `CONFIG_INVALID` for a name with characters outside XML 1.0.
+ *
+ * @param remarks lines for whoever reads the text, without `--`
+ */
+export function writePoolFileCatalogue(files: readonly CatalogueFile[], remarks: readonly string[] = []): string {
   return [
     '<?xml version="1.0" encoding="UTF-8" standalone="no" ?>',
     '<!-- Edited By POOL -->',
     '<!DOCTYPE POOLFILECATALOG SYSTEM "InMemory">',
     '<POOLFILECATALOG>',
+    ...remarks.map((remark) => `  <!-- ${remark} -->`),
     ...files.map(writeFile),
     '</POOLFILECATALOG>',
     '',

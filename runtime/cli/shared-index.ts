@@ -1,4 +1,5 @@
 /** The event index that is shared between runs, for commands that fill it or look things up in it. */
+import { setMaxListeners } from 'node:events';
 import { cpus } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -67,6 +68,8 @@ export async function indexPlaces(
     sources,
   });
   const errors = [...refused];
+  // Every file waits for it.
+  setMaxListeners(0, signal);
   const answers = await Promise.all(
     places.map(async ({ place }): Promise<IndexedPlace[]> => {
       const known = isRemotePlace(place) ? place : resolve(currentFolder, place);

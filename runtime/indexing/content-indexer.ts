@@ -23,6 +23,18 @@ export interface IndexedEvents {
 
 const FOUND_BYTES_SHOWN = 40;
 
+/** What files begin with (in Latin-1) that could be read if they were written otherwise, and what to do about it. */
+const OTHER_FORMS: readonly (readonly [start: string, remedy: string])[] = [
+  ['\xff\xfe', 'this is text in UTF-16: save it as UTF-8'],
+  ['\xfe\xff', 'this is text in UTF-16: save it as UTF-8'],
+  ['\xef\xbb\xbfHepMC::', 'remove the byte order mark before the text'],
+  ['\x1f\x8b', 'it is gzipped twice: unpack it once'],
+  ['BZh', 'it is packed with bzip2: unpack it, or pack it with gzip'],
+  ['\xfd7zXZ', 'it is packed with xz: unpack it, or pack it with gzip'],
+  ['\x28\xb5\x2f\xfd', 'it is packed with zstd: unpack it, or pack it with gzip'],
+  ['PK\x03\x04', 'it is a zip archive: unpack it'],
+];
+
 export class ContentIndexer {
   readonly #places: PlaceBlockWriter;
   readonly #checksums: EventChecksums | undefined;
@@ -87,11 +99,7 @@ export class ContentIndexer {
   #recognise(head: Uint8Array): Indexer {
     const format = recogniseFormat(head);
     if (format === undefined) {
-      const found = Buffer.from(head.subarray(0, FOUND_BYTES_SHOWN)).toString('latin1');
-      throw new GranuleError('INPUT_UNRECOGNISED', `the file begins with ${JSON.stringify(found)}: no event format`, {
-        details: { firstBytes: found },
-        remedy: `give files in one of the formats that are read: ${INPUT_FORMAT_TITLES}`,
-      });
+      throw unrecognised(head);
     }
     this.#format = format.name;
     this.#indexer = format.createIndexer({
@@ -106,6 +114,15 @@ export class ContentIndexer {
     });
     return this.#indexer;
   }
+}
+
+function unrecognised(head: Uint8Array): GranuleError {
+  const found = Buffer.from(head.subarray(0, FOUND_BYTES_SHOWN)).toString('latin1');
+  const otherForm = OTHER_FORMS.find(([start]) => found.startsWith(start));
+  return new GranuleError('INPUT_UNRECOGNISED', `the file begins with ${JSON.stringify(found)}: no event format`, {
+    details: { firstBytes: found },
+    remedy: otherForm?.[1] ?? `give files in one of the formats that are read: ${INPUT_FORMAT_TITLES}`,
+  });
 }
 
 function emptyFile(message: string): GranuleError {

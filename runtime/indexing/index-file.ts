@@ -3,8 +3,8 @@
  * {@link indexFile} reads synchronously and belongs into a thread.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { closeSync, fstatSync, lstatSync, openSync, readSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
@@ -240,15 +240,23 @@ function openForReading(path: string): number {
     closeSync(fd);
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new GranuleError('INPUT_NOT_FOUND', 'there is no such file', { cause });
-    }
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw notFound(path, cause);
     throw new GranuleError('INPUT_UNREADABLE', `the file cannot be opened: ${(cause as Error).message}`, {
       cause,
-      remedy: 'check its permissions',
+      remedy: code === 'ELOOP' ? 'remove the symbolic link: it leads to itself' : 'check its permissions',
     });
   }
   throw new GranuleError('INPUT_UNREADABLE', 'this is no regular file', { remedy: 'give files, or folders of files' });
+}
+
+function notFound(path: string, cause: unknown): GranuleError {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    const remedy = 'bring back what it leads to, or leave it out';
+    return new GranuleError('INPUT_NOT_FOUND', 'the symbolic link leads to nothing', { cause, remedy });
+  }
+  // Names are read as UTF-8: bytes that are not come back as this character, and name no file any more.
+  const remedy = path.includes('\ufffd') ? 'its name is not UTF-8: rename it' : `look with: ls ${dirname(path)}`;
+  return new GranuleError('INPUT_NOT_FOUND', 'there is no such file', { cause, remedy });
 }
 
 function* chunksOf(fd: number, checkCancelled: CheckCancelled): Generator<Uint8Array> {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -59,6 +59,46 @@ describe('inputs', () => {
     symlinkSync(join(root, 'nowhere'), join(root, 'in/dangling'));
     expect(await placesOf(['ROOT/in'])).toEqual(['in/b.lhe', 'in/dangling', 'in/linked/a.lhe']);
   });
+
+  it('that a glob matches are refused one by one, and the others are kept', async () => {
+    write('in/a.lhe', 'in/c.lhe');
+    symlinkSync(join(root, 'nowhere'), join(root, 'in/b.lhe'));
+    symlinkSync(join(root, 'in/ring.lhe'), join(root, 'in/ring.lhe'));
+    expect(await placesOf(['ROOT/in/*.lhe'])).toEqual(['in/a.lhe', 'in/b.lhe', 'in/c.lhe', 'in/ring.lhe']);
+  });
+
+  it('say of a link what is wrong with it', async () => {
+    symlinkSync(join(root, 'nowhere'), join(root, 'dangling'));
+    symlinkSync(join(root, 'ring'), join(root, 'ring'));
+    const { refused } = await expand(['ROOT/dangling', 'ROOT/ring', '@ROOT/dangling']);
+    expect(refused.map(({ code, message, remedy }) => [code, message.replace(root, ''), remedy])).toEqual([
+      [
+        'INPUT_NOT_FOUND',
+        '/dangling: the symbolic link leads to nothing',
+        'bring back what it leads to, or leave it out',
+      ],
+      ['INPUT_UNREADABLE', expect.stringContaining('ELOOP'), 'remove the symbolic link: it leads to itself'],
+      [
+        'INPUT_NOT_FOUND',
+        'list /dangling: the symbolic link leads to nothing',
+        'bring back what it leads to, or leave it out',
+      ],
+    ]);
+  });
+
+  it.skipIf(process.getuid?.() === 0)(
+    'in a folder that may not be read are refused with it, and no others',
+    async () => {
+      write('in/a.lhe', 'in/secret/b.lhe', 'in/z/c.lhe');
+      chmodSync(join(root, 'in/secret'), 0);
+      const { places, refused } = await expand(['ROOT/in', 'ROOT/in/*']);
+      chmodSync(join(root, 'in/secret'), 0o700);
+      const kept = ['in/a.lhe', 'in/z/c.lhe'];
+      expect(places.map(({ place }) => place.replace(`${root}/`, ''))).toEqual([...kept, ...kept]);
+      expect(refused).toHaveLength(2);
+      expect(refused[0]).toMatchObject({ code: 'INPUT_UNREADABLE', message: expect.stringContaining('in/secret') });
+    },
+  );
 
   it('come from lists in files and on stdin', async () => {
     write('a.lhe', 'b.lhe', 'c.lhe');

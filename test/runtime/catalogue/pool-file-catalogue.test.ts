@@ -1,10 +1,16 @@
 /** The POOL file catalogue: real documents, round trips, and errors that name the place. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { isGranuleError } from '../../../core/errors.ts';
+import type { FileRecord } from '../../../core/file-index.ts';
 import { parseGuid } from '../../../core/ids.ts';
 import { writePoolFileCatalogue } from '../../../runtime/catalogue/catalogue-writer.ts';
 import { type CatalogueFile, readPoolFileCatalogue } from '../../../runtime/catalogue/pool-file-catalogue.ts';
+import { writeRunCatalogue } from '../../../runtime/catalogue/run-catalogue.ts';
+import type { UsableInput } from '../../../runtime/input-set.ts';
 
 const GUID = '5A1C0C2E-90C8-D743-8B5D-0B0C9B2A9C11';
 
@@ -95,6 +101,21 @@ describe('writePoolFileCatalogue', () => {
   it('refuses a name that XML cannot hold', () => {
     const file = { guid: parseGuid(GUID), physical: [{ name: 'a\u0001' }], logical: [], metadata: [] };
     expect(() => writePoolFileCatalogue([file])).toThrow(/cannot hold/);
+  });
+
+  it('leaves out an input of a run whose name XML cannot hold, and says so', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'granule-catalogue-'));
+    const input = (lfn: string, last: number): UsableInput => {
+      const guid = parseGuid(`00000000-0000-8000-8000-00000000000${last}`);
+      const facts = { format: 'ndjson', compression: 'none', sizeBytes: 1, sha256: '', eventCount: 1, runSegments: [] };
+      return { place: `/in/${lfn}`, replicas: [], rank: last, record: { ...facts, guid, lfn } as FileRecord };
+    };
+    const path = join(folder, 'PoolFileCatalog.xml');
+    writeRunCatalogue(path, [input('a.ndjson', 1), input('esc\u001b.ndjson', 2), input('c\n"<.ndjson', 3)]);
+    const text = readFileSync(path, 'utf8');
+    rmSync(folder, { recursive: true });
+    expect(text).toContain('<!-- left out: 00000000-0000-8000-8000-000000000002');
+    expect(readPoolFileCatalogue(text).map(({ logical }) => logical[0])).toEqual(['a.ndjson', 'c\n"<.ndjson']);
   });
 
   it('gives back what it was given', () => {

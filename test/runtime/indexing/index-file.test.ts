@@ -1,6 +1,6 @@
 /** Reading files and streams once: identity, places, and every way in which a file can be bad. */
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { crc32, gzipSync } from 'node:zlib';
@@ -144,6 +144,33 @@ describe('a bad file', () => {
     await expect(indexFile(write('words', 'just words\n'))).rejects.toMatchObject({
       message: expect.stringContaining('just words'),
       remedy: expect.stringContaining('HepMC3'),
+    });
+  });
+
+  it.each([
+    ['UTF-16', Buffer.from('\ufeff{"a":1}\n', 'utf16le'), 'save it as UTF-8'],
+    ['a byte order mark before HepMC', `\ufeff${HEPMC}`, 'remove the byte order mark'],
+    ['gzip in gzip', gzipSync(gzipSync(HEPMC)), 'unpack it once'],
+    ['bzip2', 'BZh91AY&SY', 'bzip2'],
+  ])('says how %s could be read', async (name, content, remedy) => {
+    const found = expect.objectContaining({ code: 'INPUT_UNRECOGNISED', remedy: expect.stringContaining(remedy) });
+    await expect(indexFile(write(name, content))).rejects.toEqual(found);
+  });
+
+  it('that a link leads to no more, or whose name is not UTF-8, is refused with what to do', async () => {
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'dangling'));
+    symlinkSync(join(folder, 'ring'), join(folder, 'ring'));
+    await expect(indexFile(join(folder, 'dangling'))).rejects.toMatchObject({
+      code: 'INPUT_NOT_FOUND',
+      message: expect.stringContaining('leads to nothing'),
+    });
+    await expect(indexFile(join(folder, 'ring'))).rejects.toMatchObject({
+      code: 'INPUT_UNREADABLE',
+      remedy: expect.stringContaining('leads to itself'),
+    });
+    await expect(indexFile(join(folder, 'ba\ufffdd'))).rejects.toMatchObject({
+      code: 'INPUT_NOT_FOUND',
+      remedy: expect.stringContaining('not UTF-8'),
     });
   });
 
