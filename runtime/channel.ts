@@ -15,10 +15,13 @@
  *   which its receiver gives back at some later garbage collection, through a sender that may be gone by then.
  */
 import { setImmediate } from 'node:timers/promises';
-import { Dealer, Pair, Router } from 'zeromq';
+import type * as zeromq from 'zeromq';
 import { assert } from '../core/assert.ts';
 import { CHANNEL_HIGH_WATER_MARK } from '../core/limits.ts';
+import { requirePackage } from '../core/own-files.ts';
 import { decodeMessage, encodeMessage } from './message-codec.ts';
+
+const { Dealer, Pair, Router } = requirePackage('zeromq') as typeof zeromq;
 
 /** Tells of messages without ZeroMQ. */
 export interface Arrivals {
@@ -93,13 +96,13 @@ function isClosedError(error: unknown): boolean {
 
 /** One end of a channel between two parties, or a client of a {@link ServerChannel}. */
 export class PeerChannel<In, Out> {
-  readonly #socket: Pair | Dealer;
+  readonly #socket: zeromq.Pair | zeromq.Dealer;
   readonly #queue: SendQueue;
   readonly #arrivals: Arrivals | undefined;
   #receivedCount = 0;
   #closed = false;
 
-  private constructor(socket: Pair | Dealer, arrivals?: Arrivals) {
+  private constructor(socket: zeromq.Pair | zeromq.Dealer, arrivals?: Arrivals) {
     this.#socket = socket;
     this.#arrivals = arrivals;
     this.#queue = new SendQueue((frames) => socket.send(frames));
@@ -174,11 +177,11 @@ export class PeerChannel<In, Out> {
 
 /** The serving end of a channel with many clients. */
 export class ServerChannel<In, Out> {
-  readonly #socket: Router;
+  readonly #socket: zeromq.Router;
   readonly #queue: SendQueue;
   #closed = false;
 
-  private constructor(socket: Router) {
+  private constructor(socket: zeromq.Router) {
     this.#socket = socket;
     this.#queue = new SendQueue((frames) => socket.send(frames));
   }

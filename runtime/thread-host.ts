@@ -7,14 +7,16 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { builtModuleUrl } from '../core/own-files.ts';
+import type * as piscina from 'piscina';
+import { builtModuleUrl, requirePackage } from '../core/own-files.ts';
 import { BOARD_NAME, BoardFile } from './board-file.ts';
 import { ExecutionBoard, type SupervisedBoard } from './execution-board.ts';
 import { failureOfDeath } from './failures.ts';
 import type { SessionData } from './session-data.ts';
 import { SessionDeath, type SessionHost } from './session-host.ts';
 import { watchEnding } from './stuck-threads.ts';
+
+const { Piscina } = requirePackage('piscina') as typeof piscina;
 
 export interface ThreadHostOptions {
   readonly workerCount: number;
@@ -25,20 +27,23 @@ export interface ThreadHostOptions {
 }
 
 export class ThreadHost implements SessionHost {
-  readonly #pool: Piscina;
+  readonly #pool: piscina.Piscina;
   readonly #workersFolder: string;
   /** threads that load their modules, ZeroMQ among them: ending one then would abort the process */
   readonly #loading = new Map<Worker, Promise<void>>();
   readonly #known = new WeakSet<Worker>();
   #recording = false;
 
-  /** Threads start now, while inputs are still being indexed. */
+  /**
+   * The first thread starts now, while inputs are still being indexed, the others with their sessions: until then they
+   * would only take turns with what the first event waits for.
+   */
   constructor(options: ThreadHostOptions) {
     this.#workersFolder = options.workersFolder;
     collectWithoutHelpers();
     this.#pool = new Piscina({
       filename: builtModuleUrl('runtime/worker-session.thread.ts').href,
-      minThreads: options.workerCount,
+      minThreads: 1,
       maxThreads: options.workerCount,
       idleTimeout: Number.POSITIVE_INFINITY,
       maxQueue: Number.POSITIVE_INFINITY,
@@ -74,7 +79,9 @@ export class ThreadHost implements SessionHost {
     // Before piscina's own listener, which lets go of the thread.
     signal.addEventListener('abort', terminated, { once: true });
     try {
-      await this.#pool.run(data, { signal });
+      const over = this.#pool.run(data, { signal });
+      this.#noteNewThreads();
+      await over;
     } catch (error) {
       throw new SessionDeath(failureOfDeath(error), error);
     } finally {

@@ -3,25 +3,18 @@
  * becomes of it; then computes for a while.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
-import * as z from 'zod';
 import { spinUnit } from '../../payloads/builtin/spin.ts';
 import { definePayload } from '../../payloads/payload.ts';
 import { boardTimeMs } from '../../runtime/execution-board.ts';
-
-const schema = z.strictObject({
-  /** where the lines go */
-  log: z.string(),
-  /** units of CPU work per event, see `spinUnit` */
-  units: z.number().int().min(0),
-});
+import type { LoggedEventsOptions } from './logged-events-options.ts';
 
 let log = -1;
 
-export default definePayload<z.output<typeof schema>>({
+export default definePayload<LoggedEventsOptions>({
   name: 'logged-events',
   version: '1',
   outputs: { SUM: { format: 'ndjson' } },
-  options: schema,
+  options: async () => (await import('./logged-events-options.ts')).schema,
   initialize(context) {
     log = openSync(context.options.log, 'a');
   },
