@@ -5,7 +5,6 @@ import { assert } from '../core/assert.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import type { OutputFormat } from '../payloads/formats/event-format.ts';
 import { outputFormat } from '../payloads/formats/registry.ts';
-import { adoptOutputs } from './adoption.ts';
 import { takeBoardFiles } from './board-file.ts';
 import { countEvents } from './event-counts.ts';
 import { TEMPORARY_SUFFIX } from './event-file.ts';
@@ -79,6 +78,7 @@ async function recoverTask(
   }
   sweepGrowingFolder(folders, completed);
   if (!dispatcher.recovery.afterDeath) return { returnedCount: 0, adoptedCount: 0, damaged };
+  const { adoptOutputs } = await import('./adoption.ts');
   const ranges = [...dispatcher.adoptable(taskID)];
   const { adopted } = await adoptOutputs({
     aggregationFolder: folders.aggregation,
