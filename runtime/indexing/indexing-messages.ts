@@ -17,7 +17,7 @@ export interface IndexingThreadData {
 export interface RemoteFile {
   /** paths or URLs of one file, the preferred first: under that one the index knows the file */
   readonly places: readonly [string, ...string[]];
-  /** the base name of the first place when absent */
+  /** from a catalogue: its last part names the file. When absent, the name is that of the event server, or of the place */
   readonly lfn?: string;
   /** what a catalogue says of the file */
   readonly expected?: ExpectedFile;
@@ -54,7 +54,7 @@ export type ToIndexingThread =
 
 /** What came of indexing a path. */
 export interface IndexAnswer {
-  /** the file; `lfn` is the base name of the path that was asked for */
+  /** the file; `lfn` is the base name of the path that was asked for, or see `RemoteFile` */
   readonly record: FileRecord;
   /**
    * `kept`: neither size nor modification time changed since the path was last read, so it was not read again;

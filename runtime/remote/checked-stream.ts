@@ -1,4 +1,4 @@
-/** A whole file as it streams by, held against the checksums its server states. */
+/** A whole file as it streams by, held against the checksums that its server or a catalogue states. */
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { GranuleError } from '../../core/errors.ts';
@@ -8,7 +8,7 @@ import type { FileChecksum } from './byte-source.ts';
 /** Cheapest first: one of them is enough. `sha-256` is left out, since indexing takes it anyway. */
 const PREFERRED: readonly FileChecksum['algorithm'][] = ['crc32', 'adler32', 'md5', 'sha-512'];
 
-/** @throws SOURCE_CORRUPT after the last chunk, when it is not the content its server says */
+/** @throws SOURCE_CORRUPT after the last chunk, when it is not the content that they are of */
 export async function* checkStream(
   chunks: AsyncIterable<Uint8Array>,
   checksums: readonly FileChecksum[],
@@ -32,7 +32,7 @@ export async function* checkStream(
 export function contentDiffers(place: string, found: FileChecksum, wanted: FileChecksum): GranuleError {
   return new GranuleError(
     'SOURCE_CORRUPT',
-    `${place}: the ${found.algorithm} of what was read is ${found.hex}, the server says ${wanted.hex}`,
+    `${place}: the ${found.algorithm} of what was read is ${found.hex} instead of ${wanted.hex}`,
     { details: { place, found: found.hex, wanted: wanted.hex }, remedy: 'Run the same command again.' },
   );
 }

@@ -19,17 +19,35 @@ import type { Place } from './place.ts';
 type EventServerPlace = Extract<Place, { kind: 'event-server' }>;
 
 /**
- * The index of a file as the server has it. Event numbers are not part of it: look-ups by run and event are the
- * server's. Neither are checksums, which the server sends with the events.
+ * The record of a file as the server has it.
  *
  * @throws SOURCE_UNREACHABLE, SOURCE_REFUSED, INPUT_NOT_FOUND; SOURCE_CORRUPT for an answer that makes no sense
  */
-export async function fetchServedFile(
+export async function fetchServedRecord(
   client: HttpClient,
   place: EventServerPlace,
   signal: AbortSignal,
+): Promise<FileRecord> {
+  const url = eventServerUrl(place, 'file');
+  const answer = await get(client, url, 'application/json', signal);
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of streamBody(client, answer, signal)) chunks.push(chunk);
+  const record = tryRecord(Buffer.concat(chunks).toString('utf8'));
+  if (record === undefined || record.guid !== place.guid) throw corrupt(url, 'its record of the file makes no sense');
+  return record;
+}
+
+/**
+ * The index of a file with this record, as the server has it. Event numbers are not part of it: look-ups by run and
+ * event are the server's. Neither are checksums, which the server sends with the events.
+ *
+ * @throws as {@link fetchServedRecord}
+ */
+export async function fetchServedIndex(
+  client: HttpClient,
+  { place, record }: { readonly place: EventServerPlace; readonly record: FileRecord },
+  signal: AbortSignal,
 ): Promise<IndexedFile> {
-  const record = await fetchRecord(client, place, signal);
   const numbers = new NumberTableBuilder().finish();
   const { format, eventCount, runSegments } = record;
   // Entries of trees have no places: their files are read by ranges, as from any other server.
@@ -49,16 +67,6 @@ export async function fetchServedFile(
     throw corrupt(url, `it lists ${places.eventCount} of ${record.eventCount} events`);
   }
   return { record, format, eventCount, runSegments, placeBlocks: places.finish(), numbers };
-}
-
-async function fetchRecord(client: HttpClient, place: EventServerPlace, signal: AbortSignal): Promise<FileRecord> {
-  const url = eventServerUrl(place, 'file');
-  const answer = await get(client, url, 'application/json', signal);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of streamBody(client, answer, signal)) chunks.push(chunk);
-  const record = tryRecord(Buffer.concat(chunks).toString('utf8'));
-  if (record === undefined || record.guid !== place.guid) throw corrupt(url, 'its record of the file makes no sense');
-  return record;
 }
 
 async function get(client: HttpClient, url: URL, accept: string, signal: AbortSignal): Promise<HttpAnswer> {

@@ -1,7 +1,7 @@
 /**
- * Brings remote files and the event index together. A file that the index knows as it is now costs one request; one of
- * an event server costs its list of events; any other is read once, streaming, and its bytes go to the cache if there
- * is one. Belongs into a thread.
+ * Brings remote files and the event index together. A file that the index knows as it is now costs one request, and
+ * one more on an event server, which says what the file is called; a new one of an event server costs its list of
+ * events; any other is read once, streaming, and its bytes go to the cache if there is one. Belongs into a thread.
  */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
@@ -17,8 +17,8 @@ import type { ByteSource, SourceIdentity } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
 import { checkStream, contentDiffers } from './checked-stream.ts';
 import { addressKey, contentKey } from './disk-cache.ts';
-import { fetchServedFile } from './event-server-client.ts';
-import { parsePlace } from './place.ts';
+import { fetchServedIndex, fetchServedRecord } from './event-server-client.ts';
+import { type Place, parsePlace } from './place.ts';
 import type { Slots } from './slots.ts';
 import type { SourceFactory } from './source-factory.ts';
 
@@ -40,10 +40,14 @@ export async function indexRemote(
   },
 ): Promise<IndexAnswer> {
   const [place] = file.places;
-  const lfn = file.lfn ?? lfnOfPlace(place);
-  const source = factory.replicas(lfn, file.places, file.expected ?? {});
+  const expected = file.expected ?? {};
+  const source = factory.replicas(file.lfn ?? lfnOfPlace(place), file.places, expected);
   try {
-    const identity = await source.open(options.signal);
+    const stated = await source.open(options.signal);
+    const identity = { ...stated, checksums: [...(expected.checksums ?? []), ...stated.checksums] };
+    const served = await fetchServed(factory, place, options.signal);
+    // Told anew at each start, and by the same side: the run's identity and the names of its outputs depend on it.
+    const lfn = baseName(file.lfn) ?? baseName(served?.record.lfn) ?? lfnOfPlace(place);
     const stamp = stampOf(identity);
     const row = index.pathRow(place);
     if (row !== undefined && stamp?.sizeBytes === row.sizeBytes && stamp.mtimeMs === row.mtimeMs) {
@@ -52,7 +56,7 @@ export async function indexRemote(
     }
     const { describeRoot } = options;
     const opened = { source, identity, lfn, place, ...(describeRoot === undefined ? {} : { describeRoot }) };
-    const indexed = await options.readSlots.use(() => readIndex(factory, opened, options.signal));
+    const indexed = await options.readSlots.use(() => readIndex(factory, { ...opened, served }, options.signal));
     const previousGuid = row?.guid ?? indexed.record.guid;
     const hasChanged = previousGuid !== indexed.record.guid;
     const keepsPlace = stamp !== undefined && (!hasChanged || options.acceptChange);
@@ -86,9 +90,11 @@ export async function verifyRemote(
     const identity = await source.open(options.signal);
     const opened = { source, identity, lfn, place, describeRoot: options.describeRoot };
     const checksums = index.hasChecksums(guid);
-    const indexed = await options.readSlots.use(
-      async () =>
-        (await fetchIndex(factory, place, options.signal)) ?? (await streamIndex(opened, checksums, options.signal)),
+    const served = await fetchServed(factory, place, options.signal);
+    const indexed = await options.readSlots.use(() =>
+      served === undefined
+        ? streamIndex(opened, checksums, options.signal)
+        : fetchIndex(factory, served, options.signal),
     );
     return compareWithIndex(index, guid, indexed);
   } finally {
@@ -96,18 +102,33 @@ export async function verifyRemote(
   }
 }
 
-/** The last part of a URL's path, or of a local path. An event server names a file by its GUID. */
+/**
+ * The last part of a URL's path, or of a local path; the host where a path has none. An event server names a file by its
+ * GUID.
+ */
 export function lfnOfPlace(place: string): string {
   const [parsed] = parsePlace(place);
   if (parsed === undefined || parsed.kind === 'local') return basename(parsed?.path ?? place);
   if (parsed.kind === 'event-server') return parsed.guid;
-  const name = basename(parsed.url.pathname);
+  return baseName(decoded(basename(parsed.url.pathname))) ?? parsed.url.hostname;
+}
+
+function decoded(name: string): string {
   try {
     return decodeURIComponent(name);
   } catch {
     // A name with a stray per cent sign is a name all the same.
     return name;
   }
+}
+
+/**
+ * The last part of a name that may have folders, as those of grids do and those of servers might: outputs are named
+ * after it, and must lie in the run's folder. Undefined when there is none.
+ */
+function baseName(name = ''): string | undefined {
+  const parts = name.replaceAll('\0', '').split('/');
+  return parts.findLast((part) => part !== '' && part !== '.' && part !== '..');
 }
 
 interface OpenRemoteFile {
@@ -118,10 +139,34 @@ interface OpenRemoteFile {
   readonly describeRoot?: DescribeRoot;
 }
 
-async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: AbortSignal): Promise<IndexedFile> {
-  const fetched = await fetchIndex(factory, file.place, signal);
-  if (fetched !== undefined) return fetched;
-  const { identity, place } = file;
+/** A file of an event server, and what the server says of it. */
+interface ServedFile {
+  readonly place: Extract<Place, { kind: 'event-server' }>;
+  readonly record: FileRecord;
+}
+
+/** Undefined for any place but that of an event server. */
+async function fetchServed(factory: SourceFactory, text: string, signal: AbortSignal): Promise<ServedFile | undefined> {
+  const [place] = parsePlace(text);
+  if (place?.kind !== 'event-server') return undefined;
+  const record = await factory.persist(signal, () => fetchServedRecord(factory.client, place, signal));
+  return { place, record };
+}
+
+function fetchIndex(factory: SourceFactory, served: ServedFile, signal: AbortSignal): Promise<IndexedFile> {
+  return factory.persist(signal, () => fetchServedIndex(factory.client, served, signal));
+}
+
+async function readIndex(
+  factory: SourceFactory,
+  file: OpenRemoteFile & { readonly served: ServedFile | undefined },
+  signal: AbortSignal,
+): Promise<IndexedFile> {
+  const { identity, lfn, place, served } = file;
+  if (served !== undefined) {
+    const indexed = await fetchIndex(factory, served, signal);
+    return { ...indexed, record: { ...indexed.record, lfn } };
+  }
   const key = factory.cache === undefined ? undefined : addressKey(place, identity.validator, identity.sizeBytes);
   let source = file.source;
   if (factory.cache !== undefined && key !== undefined) {
@@ -130,17 +175,6 @@ async function readIndex(factory: SourceFactory, file: OpenRemoteFile, signal: A
   const indexed = await streamIndex({ ...file, source }, true, signal);
   if (key !== undefined) await factory.cache?.adopt(key, contentKey(indexed.record.sha256));
   return indexed;
-}
-
-/** What an event server knows of its file; undefined for any other place. */
-async function fetchIndex(
-  factory: SourceFactory,
-  place: string,
-  signal: AbortSignal,
-): Promise<IndexedFile | undefined> {
-  const [parsed] = parsePlace(place);
-  if (parsed?.kind !== 'event-server') return undefined;
-  return factory.persist(signal, () => fetchServedFile(factory.client, parsed, signal));
 }
 
 /** Reads the whole file. */
@@ -158,7 +192,7 @@ function checkContent(record: FileRecord, { identity, place }: OpenRemoteFile): 
   if (identity.sizeBytes !== undefined && identity.sizeBytes !== record.sizeBytes) {
     throw new GranuleError(
       'SOURCE_CORRUPT',
-      `${place}: ${record.sizeBytes} bytes came, the server says ${identity.sizeBytes}`,
+      `${place}: ${record.sizeBytes} bytes came, its server says ${identity.sizeBytes}`,
       { details: { place } },
     );
   }

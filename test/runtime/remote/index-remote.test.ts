@@ -109,10 +109,40 @@ describe('indexRemote', () => {
     ['md5', 'md5=AAAA', 'md5=AAAA'],
   ])('refuses content that has not the %s its server states', async (_algorithm, right, wrong) => {
     server.faults = () => [{ kind: 'header', name: 'digest', value: wrong }];
-    expect(await failureOf(indexUrl('/data/events%201.ndjson'))).toMatch(/^SOURCE_CORRUPT: .*the server says/);
+    expect(await failureOf(indexUrl('/data/events%201.ndjson'))).toMatch(
+      /^SOURCE_CORRUPT: .* of what was read is \w+ instead of \w+$/,
+    );
     if (right === wrong) return;
     server.faults = () => [{ kind: 'header', name: 'digest', value: right }];
     expect(await indexUrl('/data/events%201.ndjson')).toMatchObject({ outcome: 'read' });
+  });
+
+  it('refuses content that has not the checksum a catalogue states, whatever the server says', async () => {
+    const places = [server.url('/data/events%201.ndjson').href] as const;
+    const indexExpecting = (hex: string): Promise<IndexAnswer> =>
+      indexRemote(
+        index,
+        factory,
+        { places, expected: { sizeBytes: FILE.length, checksums: [{ algorithm: 'adler32', hex }] } },
+        { acceptChange: false, signal: never, readSlots },
+      );
+    expect(await failureOf(indexExpecting('00000001'))).toMatch(/^SOURCE_CORRUPT: .* instead of 00000001$/);
+    const right = adler32(FILE).toString(16).padStart(8, '0');
+    expect(await indexExpecting(right)).toMatchObject({ outcome: 'read' });
+  });
+
+  it.each([
+    ['/grid/user/events.ndjson', 'events.ndjson'],
+    ['../../events.ndjson', 'events.ndjson'],
+    ['..', 'events 1.ndjson'],
+  ])('takes the last part of the name %s that a catalogue gives', async (lfn, name) => {
+    const places = [server.url('/data/events%201.ndjson').href] as const;
+    const options = { acceptChange: false, signal: never, readSlots };
+    expect((await indexRemote(index, factory, { places, lfn }, options)).record.lfn).toBe(name);
+    expect(await indexRemote(index, factory, { places, lfn }, options)).toMatchObject({
+      outcome: 'kept',
+      record: { lfn: name },
+    });
   });
 
   it('passes on what is wrong with the file', async () => {
@@ -134,6 +164,13 @@ describe('indexRemote', () => {
     );
     expect(answer).toMatchObject({ outcome: 'read', record: served.packed });
     expect(index.lookupSpan(served.packed.guid, 1, 3000)).toEqual(served.index.lookupSpan(served.packed.guid, 1, 3000));
+    const again = await indexRemote(
+      index,
+      factory,
+      { places: [place] },
+      { acceptChange: false, signal: never, readSlots },
+    );
+    expect(again).toEqual({ ...answer, outcome: 'kept' });
     const missing = `granule+${address}/00000000-0000-8000-8000-000000000000`;
     const failure = indexRemote(
       index,
@@ -190,6 +227,9 @@ describe('lfnOfPlace', () => {
     ['https://h/a/b%20c.hepmc?x=1', 'b c.hepmc'],
     ['https://h/a/100%', '100%'],
     ['root://h//a/b.root', 'b.root'],
+    ['https://h/a/..%2F..%2Fb.hepmc', 'b.hepmc'],
+    ['https://h/a/..%2F', 'h'],
+    ['https://h', 'h'],
     ['/data/x.lhe', 'x.lhe'],
   ])('of %s is %s', (place, lfn) => {
     expect(lfnOfPlace(place)).toBe(lfn);
