@@ -3,14 +3,13 @@ import type { FastifyReply } from 'fastify';
 import { GranuleError } from '../../core/errors.ts';
 import { clipSelection, countSelected, type EventSelection, parseEventSelection } from '../../core/event-selection.ts';
 import type { FileRecord } from '../../core/file-index.ts';
-import { SERVED_CHUNK_BYTES, SERVED_SPAN_EVENTS } from '../../core/limits.ts';
+import { EVENT_BYTES_MAX, SERVED_CHUNK_BYTES, SERVED_SPAN_EVENTS } from '../../core/limits.ts';
 import { eventToken } from '../indexing/event-token.ts';
+import { NEVER } from '../remote/abortable.ts';
 import { type ByteRange, type ByteSource, endOf } from '../remote/byte-source.ts';
 import { EVENT_FRAMES_TYPE, EVENT_PLACES_TYPE, EventFrameWriter, encodePlaces } from '../remote/event-frames.ts';
 import { toStream } from './serve-content.ts';
 import type { ServedFile, ServedFiles, ServedIndex } from './served-files.ts';
-
-const never = new AbortController().signal;
 
 /** An event's place, as the index has it. */
 interface PlacedEvent extends ByteRange {
@@ -116,6 +115,12 @@ export function sendRanges(
   if (outside !== undefined) {
     throw new GranuleError('USAGE', `the file has ${file.record.sizeBytes} bytes, none at ${endOf(outside) - 1}`);
   }
+  const longest = ranges.reduce((most, { lengthBytes }) => Math.max(most, lengthBytes), 0);
+  if (longest > EVENT_BYTES_MAX) {
+    throw new GranuleError('USAGE', `a range may have ${EVENT_BYTES_MAX} bytes, not ${longest}`, {
+      remedy: 'Ask for several ranges, or for the content.',
+    });
+  }
   const numbered = ranges.map((range, index) => ({ ...range, position: index + 1 }));
   return reply.type(EVENT_FRAMES_TYPE).send(toStream(files.stream(file, (source) => frames(source, numbered))));
 }
@@ -131,7 +136,7 @@ async function* framesAndClose(source: ByteSource, places: Iterable<PlacedEvent>
 async function* frames(source: ByteSource, places: Iterable<PlacedEvent>): AsyncGenerator<Buffer> {
   const writer = new EventFrameWriter();
   for (const batch of batchesOf(places)) {
-    const results = await source.readMany(batch, never);
+    const results = await source.readMany(batch, NEVER);
     yield writer.encode(batch.map(({ position }, index) => ({ position, bytes: results[index] ?? new Uint8Array(0) })));
   }
   yield writer.end();

@@ -1,4 +1,10 @@
-/** Waiting for shared work without giving up one's own right to stop waiting. */
+/** Waiting for shared work without giving up one's own right to stop waiting; and waiting without that right. */
+import { setMaxListeners } from 'node:events';
+
+/** Never aborted: of work that nobody waits for, or that ends by itself. */
+export const NEVER: AbortSignal = new AbortController().signal;
+// Any number of requests may hang on it at once.
+setMaxListeners(0, NEVER);
 
 /**
  * Settles as `work` does, or rejects with the signal's reason as soon as it is aborted. The work itself goes on: others

@@ -32,9 +32,28 @@ export class CachedFile {
 
   /** The bytes, when all of them are here and sound. Possibly a view of a larger buffer that others see too. */
   async read(range: ByteRange): Promise<Uint8Array | undefined> {
+    const [bytes] = await this.readMany([range]);
+    return bytes;
+  }
+
+  /** As {@link read}, for each range. Looks once at the most for what other processes added. */
+  async readMany(ranges: readonly ByteRange[]): Promise<(Uint8Array | undefined)[]> {
+    const results: (Uint8Array | undefined)[] = [];
+    let looked = false;
+    for (const range of ranges) {
+      let pieces = this.#pieces.cover(range);
+      if (pieces === undefined && !looked) {
+        looked = true;
+        if (await this.#list()) pieces = this.#pieces.cover(range);
+      }
+      results.push(pieces === undefined ? undefined : await this.#join(range, pieces));
+    }
+    return results;
+  }
+
+  /** @param pieces cover the range, in order */
+  async #join(range: ByteRange, pieces: readonly Piece[]): Promise<Uint8Array | undefined> {
     if (range.lengthBytes === 0) return new Uint8Array(0);
-    const pieces = this.#pieces.cover(range) ?? ((await this.#list()) ? this.#pieces.cover(range) : undefined);
-    if (pieces === undefined) return undefined;
     const parts: Uint8Array[] = [];
     let offset = range.offsetBytes;
     for (const piece of pieces) {

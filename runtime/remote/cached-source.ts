@@ -35,8 +35,9 @@ export class CachedSource implements ByteSource {
   async readMany(ranges: readonly ByteRange[], signal: AbortSignal): Promise<Uint8Array[]> {
     const results: Uint8Array[] = [];
     const missing: { readonly index: number; readonly range: ByteRange }[] = [];
+    const cached = await this.#cached.readMany(ranges);
     for (const [index, range] of ranges.entries()) {
-      const bytes = await this.#cached.read(range);
+      const bytes = cached[index];
       if (bytes === undefined) missing.push({ index, range });
       else results[index] = bytes;
     }

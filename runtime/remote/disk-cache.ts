@@ -89,8 +89,9 @@ export class DiskCache implements PieceStore {
       await mkdir(join(target, '..'), { recursive: true });
       await rename(source, target);
     } catch {
-      // Nothing was cached, or the content is there already from elsewhere: the copy is not needed.
-      await rm(source, { recursive: true, force: true });
+      // Nothing was cached, or the content is there already from elsewhere: the copy is not needed. (Another process may
+      // be filling it still; then it stays until it is evicted.)
+      await rm(source, { recursive: true, force: true }).catch(() => undefined);
     }
     this.#files.delete(from);
     this.#files.delete(to);
@@ -109,17 +110,23 @@ export class DiskCache implements PieceStore {
         await handle.close();
       }
       await rename(temporary, path);
+      await this.#count(piece.lengthBytes);
+      return true;
     } catch (error) {
       await rm(temporary, { force: true }).catch(() => undefined);
+      // The folder was there a moment ago: another process has given it the key of its content.
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
       this.#broken = true;
       this.#log.warn({ path, reason: describeThrown(error).message }, 'cache cannot be written, going on without');
       return false;
     }
-    this.#usedBytes += piece.lengthBytes;
-    this.#writtenSinceCount += piece.lengthBytes;
+  }
+
+  async #count(writtenBytes: number): Promise<void> {
+    this.#usedBytes += writtenBytes;
+    this.#writtenSinceCount += writtenBytes;
     const recount = this.#writtenSinceCount > this.#sizeBytesMax * RECOUNT_SHARE;
     if (recount || this.#usedBytes > this.#sizeBytesMax) await this.#makeRoom();
-    return true;
   }
 
   /** Counts the cache, and removes the least recently used pieces when it is over its bound. */
@@ -150,13 +157,15 @@ export class DiskCache implements PieceStore {
 
   async #listPieces(): Promise<{ path: string; lengthBytes: number }[]> {
     const pieces: { path: string; lengthBytes: number }[] = [];
-    const entries = await readdir(this.#folder, { recursive: true, withFileTypes: true });
-    for (const entry of entries) {
-      if (!entry.isFile()) continue;
-      const path = join(entry.parentPath, entry.name);
-      const piece = tryPieceName(entry.name);
-      if (piece !== undefined) pieces.push({ path, lengthBytes: piece.lengthBytes });
-      else if (entry.name.endsWith('.tmp')) await removeIfOld(path);
+    for (const group of await namesIn(this.#folder)) {
+      for (const key of await namesIn(join(this.#folder, group))) {
+        const folder = join(this.#folder, group, key);
+        for (const name of await namesIn(folder)) {
+          const piece = tryPieceName(name);
+          if (piece !== undefined) pieces.push({ path: join(folder, name), lengthBytes: piece.lengthBytes });
+          else if (name.endsWith('.tmp')) await removeIfOld(join(folder, name));
+        }
+      }
     }
     return pieces;
   }
@@ -164,6 +173,11 @@ export class DiskCache implements PieceStore {
   #folderOf(key: string): string {
     return join(this.#folder, key.slice(0, 2), key);
   }
+}
+
+/** None of a folder that another process has moved or removed meanwhile. */
+async function namesIn(folder: string): Promise<string[]> {
+  return await readdir(folder).catch(() => []);
 }
 
 async function removeIfOld(path: string): Promise<void> {

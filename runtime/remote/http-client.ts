@@ -80,7 +80,7 @@ export class HttpClient {
    * Sends the request and follows redirects. Any status but an overload is an answer for the caller to judge.
    *
    * @throws SOURCE_UNREACHABLE with `details` `{ url, permanent, retryAfterMs? }`: no connection, silence, overload,
-   *   an open circuit breaker, a redirect that must not be followed
+   *   an open circuit breaker, a redirect that must not be followed; CONFIG_INVALID for a proxy that is none
    */
   async send(request: HttpRequest): Promise<HttpAnswer> {
     let url = request.url;
@@ -97,7 +97,9 @@ export class HttpClient {
   }
 
   async close(): Promise<void> {
-    if (this.#transport !== undefined) await (await this.#transport).dispatcher.destroy();
+    // One that could not be made was the error of each request.
+    const transport = await this.#transport?.catch(() => undefined);
+    await transport?.dispatcher.destroy();
   }
 
   async #sendOnce(url: URL, request: HttpRequest): Promise<HttpAnswer> {
@@ -175,14 +177,28 @@ export class HttpClient {
         proxyTunnel: false,
         headersTimeout: this.#options.silenceMs,
         bodyTimeout: this.#options.silenceMs,
-        httpProxy: this.#options.httpProxy,
-        httpsProxy: this.#options.httpsProxy,
+        httpProxy: proxyUrl(this.#options.httpProxy, 'http_proxy'),
+        httpsProxy: proxyUrl(this.#options.httpsProxy, 'https_proxy'),
         noProxy: this.#options.noProxy,
       });
       return { request, dispatcher };
     });
     return this.#transport;
   }
+}
+
+/**
+ * As in curl, a proxy may be named without its scheme. Anything undici would not understand it would try to connect to for
+ * ever. The message leaves out the value, which may hold a password.
+ */
+function proxyUrl(text: string, variable: string): string {
+  if (text === '') return '';
+  const url = text.includes('://') ? text : `http://${text}`;
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new GranuleError('CONFIG_INVALID', `the environment variable ${variable} does not name an HTTP proxy`, {
+    details: { variable },
+    remedy: `Set ${variable} to http://host:port, or unset it.`,
+  });
 }
 
 function methodOf(request: HttpRequest): 'GET' | 'HEAD' | 'POST' {

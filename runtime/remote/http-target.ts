@@ -1,13 +1,11 @@
 /** The address of one file on HTTP servers: where it was named, and where redirects led to last time. */
-
+import { NEVER } from './abortable.ts';
 import type { HostHealth } from './host-health.ts';
 import { discard, type HttpAnswer, type HttpClient, type HttpHeaders } from './http-client.ts';
 import { corrupt } from './http-identity.ts';
 
 /** Statuses after which a remembered redirect target is no longer good. */
 const TARGET_GONE = new Set([401, 403, 404, 410]);
-/** A signal that is never aborted: the failure is the server's. */
-const NEVER = new AbortController().signal;
 
 export class HttpTarget {
   readonly client: HttpClient;
@@ -51,6 +49,7 @@ export class HttpTarget {
 
   /** The error for an answer that is not what was asked for; counts against the host. */
   corrupt(answer: HttpAnswer, problem: string): unknown {
+    // Never aborted: the failure is the server's.
     return this.client.failure(corrupt(answer.url, problem), answer.url, NEVER);
   }
 }

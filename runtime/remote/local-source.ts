@@ -1,7 +1,7 @@
 /** A file on a mounted file system as a {@link ByteSource}: for local compressed input, and for local replicas. */
 import { read, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { describeThrown, GranuleError } from '../../core/errors.ts';
+import { describeThrown, GranuleError, isGranuleError } from '../../core/errors.ts';
 import {
   LOCAL_READ_BYTES,
   QUICK_READ_BYTES_MAX,
@@ -74,6 +74,8 @@ export class LocalSource implements ByteSource {
         if (bytesRead === 0) throw this.#endsEarly(offsetBytes + filled, offsetBytes + target.length);
         filled += bytesRead;
       }
+    } catch (error) {
+      throw isGranuleError(error) ? error : unreadable(this.place, 'read', error);
     } finally {
       this.#readCount -= 1;
       if (this.#readCount === 0) this.#noteIdle();
@@ -131,12 +133,7 @@ export class LocalSource implements ByteSource {
       const { size, mtimeMs } = await handle.stat();
       return { handle, identity: { sizeBytes: size, validator: `mtime:${mtimeMs}`, checksums: [] } };
     } catch (error) {
-      const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
-      throw new GranuleError(
-        missing ? 'INPUT_NOT_FOUND' : 'INPUT_UNREADABLE',
-        `${this.place} cannot be opened: ${describeThrown(error).message}`,
-        { details: { place: this.place }, cause: error },
-      );
+      throw unreadable(this.place, 'opened', error);
     }
   }
 
@@ -145,6 +142,15 @@ export class LocalSource implements ByteSource {
     await this.readInto(bytes, range.offsetBytes);
     return bytes;
   }
+}
+
+function unreadable(place: string, attempt: 'opened' | 'read', cause: unknown): GranuleError {
+  const missing = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+  return new GranuleError(
+    missing ? 'INPUT_NOT_FOUND' : 'INPUT_UNREADABLE',
+    `${place} cannot be ${attempt}: ${describeThrown(cause).message}`,
+    { details: { place }, cause },
+  );
 }
 
 /** `FileHandle.read` costs several times as much of the thread's time. */

@@ -21,7 +21,7 @@ export interface RemoteOptions {
   readonly connectionsPerHost: number;
   /** PEM text of authorities trusted beside the system's */
   readonly certificateAuthorities?: string;
-  /** proxy URLs and exceptions, as in `http_proxy`, `https_proxy` and `no_proxy`; empty for none */
+  /** proxies (URLs, or `host:port`) and exceptions, as in `http_proxy`, `https_proxy` and `no_proxy`; empty for none */
   readonly httpProxy: string;
   readonly httpsProxy: string;
   readonly noProxy: string;

@@ -95,6 +95,8 @@ export class ReplicaSet implements ByteSource {
     for (;;) {
       const member = await this.#nextMember(Number.MAX_SAFE_INTEGER, trial, signal);
       try {
+        // One that failed while the others were opened has agreed to nothing yet.
+        if (member.identity === undefined) await this.#openMember(member, signal);
         for await (const chunk of member.source.stream(at, signal)) {
           at += chunk.length;
           this.#succeeded(member, trial);
@@ -117,16 +119,20 @@ export class ReplicaSet implements ByteSource {
     if (this.#members.length > 1) {
       const first = this.#members.map(async (member) => {
         try {
-          await this.#openMember(member, signal);
+          return await this.#openMember(member, signal);
         } catch (error) {
           this.#failed(member, error, undefined, signal);
           throw error;
         }
       });
-      if (this.#options.expected.sizeBytes === undefined) await Promise.allSettled(first);
-      else await Promise.any(first).catch(() => undefined);
-      const differing = this.#members.find(({ out }) => out?.code === 'SOURCE_DIFFERS');
-      if (differing?.out !== undefined && this.#options.expected.sizeBytes === undefined) throw differing.out;
+      if (this.#options.expected.sizeBytes === undefined) {
+        await Promise.allSettled(first);
+        const differing = this.#members.find(({ out }) => out?.code === 'SOURCE_DIFFERS');
+        if (differing?.out !== undefined) throw differing.out;
+      } else {
+        const quickest = await Promise.any(first).catch(() => undefined);
+        if (quickest !== undefined) return quickest;
+      }
     }
     return this.#persist(0, signal, (member) => this.#openMember(member, signal), trial);
   }

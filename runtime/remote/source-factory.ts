@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import { EXPECTED_CONNECTIONS, EXPECTED_HOSTS_MAX } from '../../core/limits.ts';
 import type { Logger } from '../../core/log.ts';
+import { NEVER } from './abortable.ts';
 import type { ByteSource } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
 import { contentKey, DiskCache } from './disk-cache.ts';
@@ -113,7 +114,6 @@ export class SourceFactory {
 
 /** Servers commonly close a connection on which nothing was asked for some seconds. */
 const CONNECTION_LIFE_MS = 3_000;
-const NEVER = new AbortController().signal;
 
 /** Any answer will do. */
 async function connect(target: HttpTarget): Promise<void> {

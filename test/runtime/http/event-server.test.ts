@@ -2,6 +2,7 @@
 import { truncate } from 'node:fs/promises';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EVENT_BYTES_MAX } from '../../../core/limits.ts';
 import { silentLogger } from '../../../core/log.ts';
 import { tryToken } from '../../../core/token.ts';
 import { buildEventServer, listenEventServer } from '../../../runtime/http/event-server.ts';
@@ -135,6 +136,21 @@ describe('events', () => {
     for (const wrong of [Buffer.alloc(5), encodePlaces([{ offsetBytes: 0, lengthBytes: 1e9 }])]) {
       expect((await app.inject({ method: 'POST', url, headers, body: wrong })).statusCode).toBe(400);
     }
+  });
+
+  it('come in ranges that fit into memory', async () => {
+    const { guid } = folder.plain;
+    const file = folder.index.files.get(guid);
+    if (file === undefined) throw new Error('the folder has the file');
+    folder.index.files.set(guid, { ...file, record: { ...file.record, sizeBytes: 2 ** 32 } });
+    const body = encodePlaces([{ offsetBytes: 0, lengthBytes: EVENT_BYTES_MAX + 1 }]);
+    const headers = { 'content-type': EVENT_PLACES_TYPE };
+    const answer = await app.inject({ method: 'POST', url: `/v1/files/${guid}/ranges`, headers, body });
+    folder.index.files.set(guid, file);
+    expect([answer.statusCode, answer.json().error.message]).toEqual([
+      400,
+      expect.stringContaining('a range may have'),
+    ]);
   });
 });
 

@@ -11,6 +11,7 @@ import { FaultServer } from './fault-server.ts';
 import { collect, content, createClient, never, scattered, slicesOf } from './remote-fixtures.ts';
 
 const MiB = 1024 * 1024;
+const KEEPS_NONE = Buffer.alloc(0);
 const FILE = content(3_500_000);
 const KEY = contentKey('ab'.repeat(32));
 
@@ -127,6 +128,24 @@ describe('damage', () => {
     await checkRanges(source, scattered(5, 200_000, 1000));
     await rm(folder);
     folder = await mkdtemp(join(tmpdir(), 'granule-cache-'));
+  });
+
+  it('is not taken for one when another process gives the folder being filled the key of its content', async () => {
+    const [cache, other] = [await openCache(), await openCache()];
+    const address = addressKey('http://h/f', 'etag:"1"', FILE.length) ?? '';
+    const file = cache.file(address);
+    const write = (offset: number): Promise<void> => file.write(offset, [FILE.subarray(offset, offset + 10)]);
+    let isFilling = true;
+    const adopting = (async () => {
+      for (let count = 0; isFilling; count += 1) await other.adopt(address, String(count).padStart(64, '0'));
+    })();
+    await Promise.all(Array.from({ length: 200 }, (_, index) => write(10 * index)));
+    isFilling = false;
+    await adopting;
+    await write(5000);
+    expect(
+      FILE.subarray(5000, 5010).equals((await file.read({ offsetBytes: 5000, lengthBytes: 10 })) ?? KEEPS_NONE),
+    ).toBe(true);
   });
 
   it('by a process that died leaves nothing behind for long', async () => {

@@ -127,6 +127,9 @@ describe('InflatedSource', () => {
       /^INPUT_MALFORMED: .*damaged.gz/,
     );
     await broken.close();
+    const folderItself = new LocalSource(folder);
+    expect(await failureOf(folderItself.read({ offsetBytes: 0, lengthBytes: 1 }, never))).toMatch(/^INPUT_UNREADABLE/);
+    await folderItself.close();
     const missing = new InflatedSource(new LocalSource(join(folder, 'missing.gz')));
     expect(await failureOf(missing.read({ offsetBytes: 0, lengthBytes: 1 }, never))).toMatch(
       /^INPUT_NOT_FOUND: .*missing.gz/,

@@ -74,6 +74,23 @@ describe('proxies', () => {
     expect(proxy.seen[0]).toBe(`GET ${origin.url('/f').href}`);
   });
 
+  it('may be named without their scheme, as for curl', async () => {
+    const [origin, proxy] = [await startOrigin(), await startProxy()];
+    const httpProxy = proxy.url.slice('http://'.length);
+    await new HttpSource(clientFor({ httpProxy }), origin.url('/f')).open(never);
+    expect(proxy.seen[0]).toBe(`GET ${origin.url('/f').href}`);
+  });
+
+  it.each(['socks5://user:secret@127.0.0.1:1080', 'http://', 'a b'])(
+    'that are none (%s) are refused by the name of the variable',
+    async (httpProxy) => {
+      const source = new HttpSource(clientFor({ httpProxy }), new URL('http://127.0.0.1:9/f'));
+      expect(await failureOf(source.open(never))).toBe(
+        'CONFIG_INVALID: the environment variable http_proxy does not name an HTTP proxy',
+      );
+    },
+  );
+
   it('are left out for the hosts of no_proxy', async () => {
     const [origin, proxy] = [await startOrigin(), await startProxy()];
     const source = new HttpSource(clientFor({ httpProxy: proxy.url, noProxy: '127.0.0.1' }), origin.url('/f'));

@@ -144,6 +144,27 @@ describe('two replicas', () => {
     expect(FILE.equals(await collect(both().stream(0, never)))).toBe(true);
   });
 
+  it('hold a stream to what the first said of the file, though the second could not be asked then', async () => {
+    first.faults = ({ number }) => {
+      if (number === 2) return [{ kind: 'cut', afterBytes: 300_000 }];
+      return number > 2 && second.seen.length === 1 ? [{ kind: 'status', status: 503 }] : [];
+    };
+    second.faults = ({ number }) => (number === 1 ? [{ kind: 'status', status: 500 }] : []);
+    const set = both();
+    await set.open(never);
+    second.files.set('/f', content(FILE.length + 1, 9));
+    expect(FILE.equals(await collect(set.stream(0, never)))).toBe(true);
+    expect(second.seen.length).toBe(2);
+  });
+
+  it('are opened as soon as one of them answers, when their size is known', async () => {
+    first.faults = () => [{ kind: 'no-answer' }];
+    const set = both({ sizeBytes: FILE.length });
+    expect(await set.open(never)).toMatchObject({ sizeBytes: FILE.length });
+    expect(first.seen.length).toBe(1);
+    await set.close();
+  });
+
   it('are chosen by what they were measured to take', async () => {
     first.faults = () => [{ kind: 'latency', ms: 40 }];
     const set = both({ sizeBytes: FILE.length });
