@@ -13,6 +13,20 @@ const ZERO = 0x30;
 /** More digits than this need not fit a double exactly. */
 const EXACT_DIGITS = 15;
 
+/**
+ * A number as C and Fortran print it: `1.0e+03`, `1.0D+03`, `nan`, `-inf`; undefined for anything else.
+ *
+ * @param field without blanks, not empty
+ */
+export function tryFloat(field: string): number | undefined {
+  const value = Number(field);
+  if (!Number.isNaN(value)) return value;
+  if (/^[+-]?nan/i.test(field)) return Number.NaN;
+  if (/^[+-]?inf(inity)?$/i.test(field)) return field.startsWith('-') ? -Infinity : Infinity;
+  const fortran = Number(field.replace(/d/i, 'e'));
+  return Number.isNaN(fortran) ? undefined : fortran;
+}
+
 export class FieldReader {
   readonly #text: string;
   readonly #what: string;
@@ -100,16 +114,10 @@ export class FieldReader {
     return Number(field);
   }
 
-  /** Accepts what C and Fortran print: `1.0e+03`, `1.0D+03`, `nan`, `-inf`. */
+  /** See {@link tryFloat}. */
   float(name: string): number {
     const field = this.word(name);
-    const value = Number(field);
-    if (!Number.isNaN(value)) return value;
-    if (/^[+-]?nan/i.test(field)) return Number.NaN;
-    if (/^[+-]?inf(inity)?$/i.test(field)) return field.startsWith('-') ? -Infinity : Infinity;
-    const fortran = Number(field.replace(/d/i, 'e'));
-    if (Number.isNaN(fortran)) this.fail(`has "${field}" where ${name}, a number, belongs`);
-    return fortran;
+    return tryFloat(field) ?? this.fail(`has "${field}" where ${name}, a number, belongs`);
   }
 
   /** All remaining fields as numbers. */

@@ -5,7 +5,7 @@
  */
 import { EVENT_BYTES_MAX, RUN_HEADER_BYTES_MAX } from '../../core/limits.ts';
 import type { Indexer, IndexSink, InputFormat } from './event-format.ts';
-import { FieldReader } from './field-reader.ts';
+import { FieldReader, tryFloat } from './field-reader.ts';
 import { malformed, truncated } from './format-errors.ts';
 import type { LheEvent, LheParticle } from './generator-event.ts';
 import { asBuffer, byteOrderMarkLength, hasTextAt, LineBlocks, NEWLINE, skipBlanks } from './line-blocks.ts';
@@ -126,7 +126,7 @@ class LheIndexer implements Indexer {
   #leaveInterlude(block: Buffer, at: number, end: number): void {
     if (this.#state === 'header' && hasTextAt(block, at, '<init>')) this.#state = 'between';
     const endTag = this.#state === 'comment' ? '-->' : '</header>';
-    if (block.toString('latin1', at, end).includes(endTag)) this.#state = 'between';
+    if (block.subarray(at, end).includes(endTag)) this.#state = 'between';
   }
 
   #openEvent(block: Buffer, at: number, end: number, lineOffset: number, endOffset: number): void {
@@ -140,7 +140,7 @@ class LheIndexer implements Indexer {
     }
     this.#state = 'event';
     this.#eventOffset = lineOffset;
-    if (block.toString('latin1', at, end).includes(EVENT_END_TAG)) this.#closeEvent(endOffset);
+    if (block.subarray(at, end).includes(EVENT_END_TAG)) this.#closeEvent(endOffset);
   }
 
   #closeEvent(endOffset: number): void {
@@ -199,7 +199,7 @@ export function decodeLhe(bytes: Uint8Array): LheEvent {
     if (reader.peek() === HASH) comments.push(reader.rest().slice(1).trim());
     else tail.push(reader.line());
   }
-  return { ...event, particles, weights: readWeights(tail.join('\n')), attributes, comments };
+  return { ...event, particles, weights: readWeights(tail.join('\n'), reader), attributes, comments };
 }
 
 function readParticle(reader: FieldReader, id: number): LheParticle {
@@ -230,17 +230,24 @@ function readTagAttributes(tag: string): Record<string, string> {
 }
 
 /** `<rwgt><wgt id='1'> 7.5 </wgt>…</rwgt>`, and version 3's compressed `<weights> 7.5 … </weights>`. */
-function readWeights(text: string): { id: string; value: number }[] {
+function readWeights(text: string, reader: FieldReader): { id: string; value: number }[] {
   const weights: { id: string; value: number }[] = [];
   if (!text.includes('<w')) return weights;
   for (const match of text.matchAll(/<wgt\s+id\s*=\s*(?:"([^"]*)"|'([^']*)')\s*>([^<]*)<\/wgt>/g)) {
-    weights.push({ id: (match[1] ?? match[2] ?? '').trim(), value: Number(match[3]) });
+    const id = (match[1] ?? match[2] ?? '').trim();
+    weights.push({ id, value: readWeight((match[3] ?? '').trim(), id, reader) });
   }
   for (const match of text.matchAll(/<weights>([^<]*)<\/weights>/g)) {
     const values = (match[1] ?? '').trim().split(/\s+/).filter(Boolean);
     values.forEach((value, index) => {
-      weights.push({ id: String(index + 1), value: Number(value) });
+      const id = String(index + 1);
+      weights.push({ id, value: readWeight(value, id, reader) });
     });
   }
   return weights;
+}
+
+function readWeight(text: string, id: string, reader: FieldReader): number {
+  const value = text === '' ? undefined : tryFloat(text);
+  return value ?? reader.fail(`is the last, but weight "${id}" is "${text}" and no number`);
 }

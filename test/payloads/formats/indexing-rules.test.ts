@@ -255,12 +255,24 @@ describe('decoding', () => {
     ['HepMC2 vertices fewer than announced', () => decode2(HEPMC2[1].replace(' -1 1 1 2 0 0', ' -1 2 1 2 0 0'))],
     ['HepMC2 particles fewer than announced', () => decode2(HEPMC2[1].slice(0, HEPMC2[1].indexOf('P 2')))],
     ['LHE particles fewer than announced', () => decodeLhe(LHE[1].replace('1 0 1.0', '2 0 1.0'))],
+    [
+      'an LHE weight that is no number',
+      () => decodeLhe(LHE[1].replace('</event>', "<rwgt>\n<wgt id='1'> many </wgt>\n</rwgt>\n</event>")),
+    ],
     ['a line that is no JSON', () => inputFormat('ndjson').decode(Buffer.from('{"a"}\n'), new Uint8Array(0))],
   ])('refuses %s', (_, decode) => {
     expect(caught(decode).code).toBe('INPUT_MALFORMED');
   });
 
   it('reads Fortran exponents and tag attributes of LHE', () => {
+    const weights = "<rwgt>\n<wgt id='1'> 7.5D-01 </wgt>\n</rwgt>\n<weights> 1 -2d0\n</weights>\n</event>";
+    expect(decodeLhe(LHE[1].replace('</event>', weights))).toMatchObject({
+      weights: [
+        { id: '1', value: 0.75 },
+        { id: '1', value: 1 },
+        { id: '2', value: -2 },
+      ],
+    });
     expect(decodeLhe(LHE[3])).toMatchObject({ weight: 10, particles: [], attributes: { npLO: ' 1 ' } });
   });
 
