@@ -89,6 +89,8 @@ export const PAYLOAD_EXTERNAL_PACKAGES_MAX = 20;
 export const HISTOGRAM_BINS_MAX = 10_000;
 /** Histograms of one stream: their sums are kept in memory while merging, and in the journal. */
 export const HISTOGRAMS_MAX = 1_000;
+/** Weights and edges of bins: of w, w², w·x and w·x², 10^8 of the largest add up within the range of a double. */
+export const HISTOGRAM_VALUE_MAX = 1e100;
 /** A value found, as shown in a message. */
 export const SHOWN_VALUE_CHARS_MAX = 80;
 /** The end of what a child process printed, kept for the report of a failure. */

@@ -7,6 +7,8 @@ const PLOT = { left: 72, right: 24, top: 48, bottom: 64 };
 const PLOT_WIDTH = WIDTH - PLOT.left - PLOT.right;
 const PLOT_HEIGHT = HEIGHT - PLOT.top - PLOT.bottom;
 const TICKS_WANTED = 6;
+/** The step is rounded up, so there are no more than were wanted, and one at each end. */
+const TICKS_MAX = TICKS_WANTED + 2;
 /** Room above the highest bin. */
 const HEADROOM = 1.12;
 
@@ -28,7 +30,7 @@ export function drawHistogram(histogram: Histogram): string {
     const middle = round((edge(bin) + edge(bin + 1)) / 2);
     return `M${middle} ${yOf(content - error)}V${yOf(content + error)}`;
   });
-  const baseline = yOf(Math.max(0, floor));
+  const baseline = yOf(0);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="13">`,
     `<rect width="${WIDTH}" height="${HEIGHT}" fill="white"/>`,
@@ -72,9 +74,11 @@ function ticks(low: number, high: number): number[] {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
   const found: number[] = [];
-  for (let index = Math.ceil(low / step); index * step <= high; index += 1) {
+  const first = Math.ceil(low / step);
+  // Counted, since far from zero a number plus one may be that number.
+  for (let count = 0; count <= TICKS_MAX && (first + count) * step <= high; count += 1) {
     // Free of the digits that multiplying leaves behind: 0.30000000000000004.
-    found.push(Number((index * step).toPrecision(12)));
+    found.push(Number(((first + count) * step).toPrecision(12)));
   }
   return found;
 }

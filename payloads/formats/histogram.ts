@@ -2,7 +2,7 @@
  * Histograms that are filled event by event and merged by addition. One line of JSON is either a *fill* (what a payload
  * writes) or a whole *histogram* (what a merged file holds); lines of both kinds can be added up in any mixture.
  */
-import { HISTOGRAM_BINS_MAX, HISTOGRAMS_MAX } from '../../core/limits.ts';
+import { HISTOGRAM_BINS_MAX, HISTOGRAM_VALUE_MAX, HISTOGRAMS_MAX } from '../../core/limits.ts';
 
 /** Equal bins from `low` up to, and without, `high`. Histograms of the same name and binning are one histogram. */
 export interface Binning {
@@ -60,7 +60,13 @@ export function findFillFault(value: unknown): string | undefined {
   if (fault !== undefined) return fault;
   if (typeof title !== 'string' || typeof xLabel !== 'string') return '"title" and "xLabel" are texts';
   if (!isFiniteNumber(x)) return `"x" must be a finite number, but is ${String(x)}`;
-  return isFiniteNumber(weight) ? undefined : `"weight" must be a finite number, but is ${String(weight)}`;
+  if (!isFiniteNumber(weight)) return `"weight" must be a finite number, but is ${String(weight)}`;
+  return isSummable(weight) ? undefined : `"weight" is ${weight}, beyond ±${HISTOGRAM_VALUE_MAX}`;
+}
+
+/** Its squares can be added up without end in sight: a sum that overflowed could not be written as JSON. */
+function isSummable(value: number): boolean {
+  return Math.abs(value) <= HISTOGRAM_VALUE_MAX;
 }
 
 function findBinningFault({ name, bins, low, high }: Partial<Binning>): string | undefined {
@@ -68,8 +74,11 @@ function findBinningFault({ name, bins, low, high }: Partial<Binning>): string |
   if (!Number.isInteger(bins) || Number(bins) < 1 || Number(bins) > HISTOGRAM_BINS_MAX) {
     return `"bins" must be a whole number from 1 to ${HISTOGRAM_BINS_MAX}, but is ${String(bins)}`;
   }
-  if (isFiniteNumber(low) && isFiniteNumber(high) && low < high) return undefined;
-  return `"low" must be below "high", but they are ${String(low)} and ${String(high)}`;
+  if (!isFiniteNumber(low) || !isFiniteNumber(high) || low >= high) {
+    return `"low" must be below "high", but they are ${String(low)} and ${String(high)}`;
+  }
+  if (isSummable(low) && isSummable(high)) return undefined;
+  return `"low" and "high" are ${low} and ${high}, beyond ±${HISTOGRAM_VALUE_MAX}`;
 }
 
 /** The fill or histogram of one line; undefined for anything else. */

@@ -96,11 +96,20 @@ it.each([
   [{ ...binning }, '"x" must be a finite number, but is undefined'],
   [{ ...binning, x: Number.NaN }, 'but is NaN'],
   [{ ...binning, x: 1, weight: '2' }, '"weight" must be'],
+  [{ ...binning, x: 1, weight: 1e101 }, '"weight" is 1e+101'],
+  [{ ...binning, high: 1e300, x: 1 }, '"low" and "high" are 0 and 1e+300'],
   [{ ...binning, x: 1, title: 3 }, '"title"'],
 ])('refuses %j as a fill', (value, message) => {
   expect(() => format.encode(value, META)).toThrow(
     expect.objectContaining({ code: 'PAYLOAD_OUTPUT_INVALID', message: expect.stringContaining(message) }),
   );
+});
+
+it('holds the largest values it takes, squared and summed', () => {
+  const largest = { name: 'large', bins: 2, low: -1e100, high: 1e100, weight: -1e100 };
+  const files = [0.99e100, -1e100, 1e308].map((x) => fileOf([{ ...largest, x }]));
+  const [histogram] = parse(merge(files, [false, true, true]));
+  expect(histogram).toMatchObject({ entries: 3, overflow: -1e100, contents: [-1e100, -1e100] });
 });
 
 describe('a report', () => {
@@ -129,6 +138,8 @@ describe('a report', () => {
     expect(svg).toContain('m(ℓℓ) &lt; 8 &amp; more');
     expect(svg).toContain('>entries 1<');
     expect(svg).toContain('>mean 3<');
+    const distant = { ...histogram, low: 1e17, high: 1e17 + 64 };
+    expect(drawHistogram(distant)).not.toMatch(/NaN|Infinity/);
     const empty = { ...histogram, contents: [0, 0, 0, 0], squares: [0, 0, 0, 0], sums: [0, 0, 0] as const };
     expect(drawHistogram(empty)).not.toMatch(/NaN|Infinity/);
   });
