@@ -44,7 +44,8 @@ export default definePayload<CommandOptions>({
       const output = context.output(stream);
       for (const record of records) output.write(record);
     } finally {
-      for (const path of Object.values(files)) rmSync(path, { force: true });
+      // A command may have made a folder of one.
+      for (const path of Object.values(files)) rmSync(path, { force: true, recursive: true });
     }
   },
 });
@@ -126,12 +127,15 @@ function keepAll(child: ChildProcess, bytesMax: number): Stdout {
 }
 
 function readOutput(path: string, bytesMax: number, logTail: readonly string[]): Uint8Array {
-  const sizeBytes = statSync(path, { throwIfNoEntry: false })?.size;
-  if (sizeBytes === undefined) {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status === undefined) {
     const message = 'the command ended well but left no {output} file; one without output leaves an empty file';
     throw new PayloadFailure(message, { cause: 'output-invalid', logTail });
   }
-  if (sizeBytes > bytesMax) throw tooLarge(bytesMax, logTail);
+  if (!status.isFile()) {
+    throw new PayloadFailure('what the command left as {output} is no file', { cause: 'output-invalid', logTail });
+  }
+  if (status.size > bytesMax) throw tooLarge(bytesMax, logTail);
   return readFileSync(path);
 }
 

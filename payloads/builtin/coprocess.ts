@@ -3,7 +3,7 @@
  * (`docs/coprocess-protocol.md`). A child that dies or breaks the protocol fails the event it was asked; the next event
  * starts another one.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeThrown } from '../../core/errors.ts';
 import { COPROCESS_INLINE_BYTES_MAX } from '../../core/limits.ts';
@@ -105,7 +105,7 @@ function writeStream(
   const format = declared === 'as-input' ? (event.format as OutputFormatName) : declared;
   const output = context.output(stream);
   if (isCarriedBytes(written)) {
-    for (const record of cutRecords(uncarry(written), format)) output.write(record);
+    for (const record of cutRecords(uncarry(written, context), format)) output.write(record);
     return;
   }
   // A record of a format of bytes comes as text or in one of the other ways bytes are carried.
@@ -113,17 +113,21 @@ function writeStream(
   for (const record of written as readonly unknown[]) {
     if (takesValues) output.write(record);
     else if (typeof record === 'string') output.write(Buffer.from(record));
-    else output.write(isCarriedBytes(record) ? uncarry(record) : record);
+    else output.write(isCarriedBytes(record) ? uncarry(record, context) : record);
   }
 }
 
-function uncarry(carried: CarriedBytes): Uint8Array {
+function uncarry(carried: CarriedBytes, { outputBytesMax }: Context): Uint8Array {
   if ('text' in carried) return Buffer.from(carried.text);
   if ('base64' in carried) return Buffer.from(carried.base64, 'base64');
   try {
-    return readFileSync(carried.file);
+    const { size } = statSync(carried.file);
+    if (size <= outputBytesMax) return readFileSync(carried.file);
   } catch (error) {
     const message = `the output file of the co-process cannot be read: ${describeThrown(error).message}`;
     throw new PayloadFailure(message, { cause: 'output-invalid' });
   }
+  throw new PayloadFailure(`the output file of the co-process has more than ${outputBytesMax} bytes`, {
+    cause: 'output-too-large',
+  });
 }

@@ -3,6 +3,7 @@ import { describeThrown } from '../../core/errors.ts';
 import type { FormatName } from '../../core/file-index.ts';
 import { RECOGNISE_BYTES_MAX } from '../../core/limits.ts';
 import type { OutputFormatName } from '../formats/event-format.ts';
+import { skipBlanks } from '../formats/line-blocks.ts';
 import { inputFormat } from '../formats/registry.ts';
 import { PayloadFailure } from '../payload-failure.ts';
 
@@ -36,8 +37,8 @@ function cutLines(written: Uint8Array): Buffer[] {
   for (let at = 0; at < buffer.length; ) {
     const newline = buffer.indexOf('\n', at);
     const end = newline < 0 ? buffer.length : newline + 1;
-    const line = buffer.subarray(at, end);
-    if (!/^\s*$/.test(line.subarray(0, SHOWN_CHARS).toString('latin1'))) lines.push(line);
+    const textEnd = newline < 0 ? buffer.length : newline;
+    if (skipBlanks(buffer, at, textEnd) < textEnd) lines.push(buffer.subarray(at, end));
     at = end;
   }
   return lines;

@@ -57,6 +57,11 @@ describe('a command', () => {
     expect(await session.execute(event(1, '{"x":2}\n', 'ndjson'))).toEqual({ OUT: ['{"x":2}\n'] });
   });
 
+  it('may indent its lines of JSON as far as it likes', async () => {
+    await open(`printf '%80s{"a":1}\n%80s\n' '' ''`, { format: 'gev' });
+    expect(await session.execute(event(1))).toEqual({ OUT: ['{"a":1}'] });
+  });
+
   it('without output makes no record', async () => {
     await open('true');
     expect(await session.execute(event(1))).toEqual({});
@@ -94,6 +99,14 @@ describe('an event fails alone', () => {
     await session.close();
     await open('echo nope', { format: 'gev' });
     expect((await session.fail(event(1))).message).toContain('record 1 of its output is not JSON');
+  });
+
+  it('when what it leaves as output is a folder, which is gone for the next event', async () => {
+    await open('mkdir {output} && touch {output}/in');
+    for (const position of [1, 2]) {
+      expect(await session.fail(event(position))).toMatchObject({ cause: 'output-invalid' });
+      expect(readdirSync(session.folder)).toEqual([]);
+    }
   });
 
   it('after printing without end, of which only the end is kept', async () => {

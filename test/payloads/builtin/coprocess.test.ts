@@ -111,6 +111,11 @@ describe('an event fails alone', () => {
     expect(await echo()).toMatchObject({ seen: 2 });
   });
 
+  it('when it hands over a file of more than an event may write, which is not read', async () => {
+    await open();
+    expect(await session.fail(event('hugeFile'))).toMatchObject({ cause: 'output-too-large' });
+  });
+
   it('when its time is over, even if the co-process ignores SIGTERM', async () => {
     await open();
     const { pid } = await echo();

@@ -1,8 +1,10 @@
 // A co-process that does what the text of an event tells it.
+import { truncateSync, writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
 const send = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
 let header = '';
+let folder = '';
 let seen = 0;
 
 const ACTIONS = {
@@ -27,6 +29,12 @@ const ACTIONS = {
   leave: () => process.exit(0),
   garbage: () => process.stdout.write('{"kind":"done"\n'),
   wrongId: () => send({ kind: 'done', id: 999_999, outputs: {} }),
+  hugeFile: () => {
+    const file = `${folder}/huge`;
+    writeFileSync(file, '');
+    truncateSync(file, 2 ** 30);
+    return { OUT: { file } };
+  },
   wrongStream: () => ({ NOPE: [1] }),
   hang: () => process.on('SIGTERM', () => undefined),
 };
@@ -34,6 +42,7 @@ const ACTIONS = {
 createInterface({ input: process.stdin }).on('line', (line) => {
   const message = JSON.parse(line);
   if (message.kind === 'hello') {
+    folder = message.folder;
     if (process.argv[2] !== 'mute') send({ kind: 'ready', protocol: process.argv[2] === 'old' ? 0 : 1 });
   } else if (message.kind === 'runHeader') {
     header = message.text;
