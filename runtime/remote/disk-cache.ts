@@ -1,7 +1,8 @@
 /**
  * The disk cache of remote data (`--cache DIR --cache-size 10G`): pieces of files as they were fetched, shared by
  * processes and runs. A piece is a file whose name states its file, offset, length and CRC-32:
- * `DIR/granule-cache-1/<2 hex>/<key>/<offset>-<length>-<crc32>`. There is no other metadata to go out of step with it.
+ * `DIR/granule-cache-1/<2 hex>/<key>/<offset>-<length>-<crc32>`. There is no other metadata to go out of step with it. A
+ * link leads from the key of an address to that of the content that was found there.
  *
  * Crash-safe without flushing: a piece appears under its name by a rename, and what a power cut left of it is noticed
  * by length and checksum when it is read. The modification time of a piece is its last use; the least recently used
@@ -11,8 +12,8 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { access, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, lstat, mkdir, open, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { describeThrown, GranuleError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { CachedFile, type PieceStore } from './cached-file.ts';
@@ -81,18 +82,24 @@ export class DiskCache implements PieceStore {
     return file;
   }
 
-  /** What was cached under one key is of the file with the other: a file that was indexed has its content's key. */
+  /**
+   * What was cached under one key is of the file with the other: a file that was indexed has its content's key. Under the
+   * first key it is found as before, by runs that do not know the content yet.
+   */
   async adopt(from: string, to: string): Promise<void> {
     const source = this.#folderOf(from);
     const target = this.#folderOf(to);
+    const status = await lstat(source).catch(() => undefined);
+    if (status === undefined || status.isSymbolicLink()) return;
     try {
-      await mkdir(join(target, '..'), { recursive: true });
+      await mkdir(dirname(target), { recursive: true });
       await rename(source, target);
     } catch {
-      // Nothing was cached, or the content is there already from elsewhere: the copy is not needed. (Another process may
-      // be filling it still; then it stays until it is evicted.)
+      // The content is there already, from elsewhere: the copy is not needed. (Another process may be filling it still; then
+      // it stays until it is evicted.)
       await rm(source, { recursive: true, force: true }).catch(() => undefined);
     }
+    await symlink(relative(dirname(source), target), source).catch(() => undefined);
     this.#files.delete(from);
     this.#files.delete(to);
   }
@@ -157,10 +164,10 @@ export class DiskCache implements PieceStore {
 
   async #listPieces(): Promise<{ path: string; lengthBytes: number }[]> {
     const pieces: { path: string; lengthBytes: number }[] = [];
-    for (const group of await namesIn(this.#folder)) {
-      for (const key of await namesIn(join(this.#folder, group))) {
-        const folder = join(this.#folder, group, key);
-        for (const name of await namesIn(folder)) {
+    for (const group of await foldersIn(this.#folder)) {
+      for (const folder of await foldersIn(group)) {
+        // None of a folder that another process has moved or removed meanwhile.
+        for (const name of await readdir(folder).catch(() => [])) {
           const piece = tryPieceName(name);
           if (piece !== undefined) pieces.push({ path: join(folder, name), lengthBytes: piece.lengthBytes });
           else if (name.endsWith('.tmp')) await removeIfOld(join(folder, name));
@@ -175,9 +182,10 @@ export class DiskCache implements PieceStore {
   }
 }
 
-/** None of a folder that another process has moved or removed meanwhile. */
-async function namesIn(folder: string): Promise<string[]> {
-  return await readdir(folder).catch(() => []);
+/** Links left out: what they lead to is counted where it is. */
+async function foldersIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name));
 }
 
 async function removeIfOld(path: string): Promise<void> {

@@ -195,7 +195,14 @@ describe('keys', () => {
     const asked = server.seen.length;
     await checkRanges(cachedSource(cache), scattered(1, 1, 1000));
     expect(server.seen.length).toBe(asked);
+    const later = await openCache();
+    await checkRanges(cachedSource(later, address), scattered(1, 1, 1000));
+    expect(server.seen.length).toBe(asked);
+    expect(later.usedBytes).toBe(1000);
+    await later.adopt(address, KEY);
+    await checkRanges(cachedSource(later, address), scattered(1, 1, 1000));
     await cache.adopt('cd'.repeat(32), KEY);
+    expect(server.seen.length).toBe(asked);
     expect(await pieces()).toHaveLength(1);
   });
 });

@@ -89,6 +89,18 @@ describe('indexRemote', () => {
     expect(bytes instanceof Uint8Array ? Buffer.from(bytes).toString() : bytes).toBe(EVENTS[299]);
   });
 
+  it('is told the same by the cache when another index is to be made', async () => {
+    const { record } = await indexUrl('/data/events%201.ndjson');
+    await index.close();
+    index = await EventIndex.open({ path: join(folder, 'another'), readOnly: false });
+    server.seen.length = 0;
+    expect(await indexUrl('/data/events%201.ndjson')).toMatchObject({ outcome: 'read', record });
+    expect(server.seen.map(({ method, range }) => [method, range])).toEqual([
+      ['GET', 'bytes=0-0'],
+      ['HEAD', undefined],
+    ]);
+  });
+
   it('says that a place holds something else than before, until that is accepted', async () => {
     const before = await indexUrl('/packed.gz');
     server.files.set('/packed.gz', FILE);
