@@ -1,7 +1,7 @@
 /** The event index that is shared between runs, for commands that fill it or look things up in it. */
 import { setMaxListeners } from 'node:events';
-import { cpus } from 'node:os';
-import { join, resolve } from 'node:path';
+import { cpus, userInfo } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
 import { INDEXING_THREADS_MAX } from '../../core/limits.ts';
@@ -37,8 +37,21 @@ export async function sourceOptions(parsed: ParsedArguments, surroundings: Surro
 export function indexFolder({ flags }: ParsedArguments, { environment, currentFolder }: Surroundings): string {
   const named = flags['index'] ?? environment['GRANULE_INDEX'];
   if (typeof named === 'string' && named !== '') return resolve(currentFolder, named);
-  const cache = environment['XDG_CACHE_HOME'] || join(environment['HOME'] || currentFolder, '.cache');
-  return join(cache, 'granule', 'event-index');
+  // The specification has relative paths ignored.
+  const absolute = [environment['XDG_CACHE_HOME'], environment['HOME'] && join(environment['HOME'], '.cache')].find(
+    (path) => path !== undefined && isAbsolute(path),
+  );
+  return join(absolute ?? join(homeOfUser() ?? currentFolder, '.cache'), 'granule', 'event-index');
+}
+
+/** As the system knows it, for services that are started without `HOME`; undefined for a user it does not know. */
+function homeOfUser(): string | undefined {
+  try {
+    return userInfo().homedir;
+  } catch {
+    // Containers run as users without an entry in the password file.
+    return undefined;
+  }
 }
 
 export interface IndexedPlace {

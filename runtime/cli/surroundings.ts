@@ -49,7 +49,7 @@ function resultsTo(stream: NodeJS.WriteStream): ResultOutput {
   let readerIsGone = false;
   return {
     isTTY: stream.isTTY === true,
-    columns: stream.columns ?? 80,
+    columns: columnsOf(stream),
     write: (text) =>
       new Promise((resolve, reject) => {
         if (readerIsGone) return resolve(false);
@@ -63,6 +63,11 @@ function resultsTo(stream: NodeJS.WriteStream): ResultOutput {
   };
 }
 
+/** Some terminals say 0 for "unknown". */
+function columnsOf(stream: NodeJS.WriteStream): number {
+  return stream.columns || 80;
+}
+
 function noticesTo(stream: NodeJS.WriteStream): NoticeOutput {
   stream.on('error', () => undefined); // a closed terminal: there is nobody to tell
   return {
@@ -70,7 +75,7 @@ function noticesTo(stream: NodeJS.WriteStream): NoticeOutput {
       return stream.isTTY === true;
     },
     get columns() {
-      return stream.columns ?? 80;
+      return columnsOf(stream);
     },
     write: (text) => {
       stream.write(text);

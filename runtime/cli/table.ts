@@ -10,7 +10,10 @@ export interface Column {
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const all = [columns.map((column) => column.title), ...rows.map((row) => row.map(printableLine))];
-  const widths = columns.map((_, index) => Math.max(...all.map((row) => displayWidth(row[index] ?? ''))));
+  // Not `Math.max(...)`: rows may be more than a call has arguments.
+  const widths = columns.map((_, index) =>
+    all.reduce((most, row) => Math.max(most, displayWidth(row[index] ?? '')), 0),
+  );
   const lines = all.map((row) =>
     columns
       .map((column, index) => {

@@ -123,6 +123,8 @@ export class DiskCache implements PieceStore {
       await rm(temporary, { force: true }).catch(() => undefined);
       // The folder was there a moment ago: another process has given it the key of its content.
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return false;
+      // Several pieces may be on their way; one warning is enough.
+      if (this.#broken) return false;
       this.#broken = true;
       this.#log.warn({ path, reason: describeThrown(error).message }, 'cache cannot be written, going on without');
       return false;

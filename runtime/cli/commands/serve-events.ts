@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import { describeThrown, EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import type { Guid } from '../../../core/ids.ts';
 import { createLoggerFactory } from '../../../core/log.ts';
-import { formatCount } from '../../../core/quantities.ts';
+import { formatNumberOf } from '../../../core/quantities.ts';
 import { isRemotePlace } from '../../remote/place.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defineIndexFlag, indexFolder, indexPlaces } from '../shared-index.ts';
@@ -81,7 +81,7 @@ function describeServer(
 ): string {
   const eventCount = files.reduce((sum, file) => sum + file.eventCount, 0);
   const lines = files.map(({ guid, lfn }) => `  granule+${url}/${guid}  ${lfn}`);
-  return `${formatCount(eventCount)} events of ${formatCount(files.length)} files at ${url}\n${lines.join('\n')}\n`;
+  return `${formatNumberOf(eventCount, 'event')} of ${formatNumberOf(files.length, 'file')} at ${url}\n${lines.join('\n')}\n`;
 }
 
 function stopped({ drain }: StopSignals): Promise<void> {

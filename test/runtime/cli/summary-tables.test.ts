@@ -32,6 +32,8 @@ describe('a table', () => {
       ]),
     ).toBe('name     events  note\ngröße         7\nb      12345678  x\n');
     expect(formatTable(columns, [])).toBe('');
+    const many = Array.from({ length: 200_000 }, () => ['a', 'b']);
+    expect(formatTable(columns, many).split('\n')).toHaveLength(200_002);
   });
 });
 
