@@ -109,14 +109,22 @@ async function query(parsed: ParsedArguments, surroundings: Surroundings): Promi
       ? tokensByNumber(index, String(runNumber), String(events ?? ''))
       : tokensByPosition(index, { guid: String(guid), tree: parsed.flags['tree'] }, String(events ?? '1-'));
   const json = parsed.flags['json'] === true;
+  let foundCount = 0;
   for (const { token, ...rest } of lines) {
+    foundCount += 1;
     const line = json ? JSON.stringify({ schema: 1, ...rest, token }) : `${rest.position}  ${token}`;
     if (!(await surroundings.results.write(`${line}\n`))) break;
   }
-  return EXIT.ok;
+  if (foundCount > 0) return EXIT.ok;
+  throw new GranuleError('EVENT_NOT_FOUND', `the event index at ${index.path} has none of these events`, {
+    remedy: 'See what it has: granule index list.',
+  });
 }
 
 interface FoundEvent {
+  /** of look-ups by number */
+  readonly run?: number;
+  readonly event?: number;
   readonly guid: string;
   readonly position: number;
   readonly token: string;
@@ -161,9 +169,10 @@ function* tokensByNumber(index: EventIndex, runText: string, events: string): Ge
   }
   for (const [first, last] of numbers) {
     const wanted = Array.from({ length: last - first + 1 }, (_, at): [number, number] => [run, first + at]);
-    for (const { guid, position } of index.lookupEvents(wanted)) {
+    for (const { request, guid, position } of index.lookupEvents(wanted)) {
       const record = index.fileRecord(guid);
-      if (record !== undefined) yield { guid, position, token: numberedToken(index, record, position) };
+      const token = record === undefined ? undefined : numberedToken(index, record, position);
+      if (token !== undefined) yield { run, event: first + request, guid, position, token };
     }
   }
 }
@@ -218,6 +227,7 @@ async function verify(
   const rows = await knownPlaces(parsed, surroundings);
   const chosen = rows.filter(({ path }) => wanted.size === 0 || wanted.has(path));
   if (chosen.length === 0) throw new GranuleError('INPUT_NOT_FOUND', 'none of these files is in the event index');
+  const unknown = [...wanted].filter((place) => !rows.some(({ path }) => path === place));
   const signals = listenForStopSignals();
   try {
     await using pool = new IndexingPool({
@@ -225,16 +235,19 @@ async function verify(
       threadsMax: 1,
       sources: await sourceOptions(parsed, surroundings),
     });
-    let differing = 0;
+    const tell = (row: { readonly path: string; readonly guid: string | null; readonly outcome: string }) =>
+      surroundings.results.write(
+        parsed.flags['json'] === true ? `${JSON.stringify({ schema: 1, ...row })}\n` : `${row.outcome}  ${row.path}\n`,
+      );
+    let differing = unknown.length;
+    for (const path of unknown) await tell({ path, guid: null, outcome: 'unknown' });
     for (const { path, guid } of chosen) {
       const outcome = await pool.verify(guid, path, signals.drain).then(
         ({ kind }) => kind,
         (error: unknown) => String(error instanceof Error && 'code' in error ? error.code : error),
       );
       if (outcome !== 'same') differing += 1;
-      const line =
-        parsed.flags['json'] === true ? JSON.stringify({ schema: 1, path, guid, outcome }) : `${outcome}  ${path}`;
-      await surroundings.results.write(`${line}\n`);
+      await tell({ path, guid, outcome });
     }
     return differing === 0 ? EXIT.ok : EXIT.someFailed;
   } finally {

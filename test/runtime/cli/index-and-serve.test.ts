@@ -48,7 +48,12 @@ describe('granule index', () => {
     const { offsetBytes = 0, lengthBytes = 0 } = tryToken(String(jsonLines(found)[0]?.['token']))?.byteRange ?? {};
     expect(EVENTS.join('').slice(offsetBytes, offsetBytes + lengthBytes)).toBe(EVENTS[2]);
 
+    const none = await call(['index', 'query', '--guid', guid, '--events', '51-60']);
+    expect([none.code === 0, none.stderr]).toEqual([false, expect.stringContaining('has none of these events')]);
+
     expect((await call(['index', 'verify'])).code).toBe(0);
+    const mistyped = await call(['index', 'verify', 'a.ndjson', 'c.ndjson', '--json']);
+    expect([mistyped.code, jsonLines(mistyped).map(({ outcome }) => outcome)]).toEqual([4, ['unknown', 'same']]);
     appendFileSync(join(folder, 'b.ndjson'), '{"event":50}\n');
     const verified = await call(['index', 'verify', '--json']);
     expect([verified.code, jsonLines(verified).map(({ outcome }) => outcome)]).toEqual([4, ['same', 'other-content']]);
@@ -122,6 +127,7 @@ describe('granule index', () => {
     expect((await call(['index', 'add', zmumu])).code).toBe(0);
     const byNumber = await call(['index', 'query', '--run', '148031', '--events', '10507008', '--json']);
     expect(tryToken(String(jsonLines(byNumber)[0]?.['token']))).toMatchObject({ container: 'events', row: 0 });
+    expect(jsonLines(byNumber)).toMatchObject([{ run: 148_031, event: 10_507_008, position: 1 }]);
     const refused = await call(['index', 'query', '--guid', guid, '--tree', 'event']);
     expect([refused.code, refused.stderr]).toEqual([4, expect.stringContaining('did you mean "events"?')]);
 
