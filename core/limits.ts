@@ -113,6 +113,8 @@ export const COPROCESS_FINISH_MS = 5_000;
 export const COPROCESS_LOG_LINES_PER_EVENT = 1_000;
 
 // --- runtime
+/** The longest time that can be chosen: Node's timers take no more (and fire at once if they are given more). */
+export const DURATION_MS_MAX = 2 ** 31 - 1;
 /**
  * Places of inputs that may join a task later, kept with it, all together, in UTF-16 units: in UTF-8 they and the rest of
  * the record stay within `TASK_RECORD_BYTES_MAX`.

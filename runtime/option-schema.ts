@@ -8,6 +8,7 @@ import { isGranuleError } from '../core/errors.ts';
 import { type EventSelection, parseEventSelection } from '../core/event-selection.ts';
 import {
   CACHE_BYTES_DEFAULT,
+  DURATION_MS_MAX,
   FAILURES_MAX_DEFAULT,
   HOOK_TIMEOUT_MS_DEFAULT,
   LOSSES_MAX_DEFAULT,
@@ -17,7 +18,7 @@ import {
   WORKERS_MAX,
 } from '../core/limits.ts';
 import { LOG_LEVELS } from '../core/log.ts';
-import { tryByteSize, tryDurationMs } from '../core/quantities.ts';
+import { formatDuration, tryByteSize, tryDurationMs } from '../core/quantities.ts';
 import { FAILURES_MAX, LOSSES_MAX } from '../dispatcher/range-word.ts';
 import { coreCount } from './cpu-quota.ts';
 import { positive, tryHaltRule, trySequenceRule, tryTimeoutRule } from './option-rules.ts';
@@ -44,7 +45,10 @@ function parsed<Value>(parse: (text: string) => Value | undefined, expected: str
   });
 }
 
-const duration = parsed((text) => positive(tryDurationMs(text)), 'a time such as 90s, 55m or 1h30m');
+const duration = parsed((text) => positive(tryDurationMs(text)), 'a time such as 90s, 55m or 1h30m').refine(
+  (durationMs) => durationMs <= DURATION_MS_MAX,
+  `a time of at most ${formatDuration(DURATION_MS_MAX)} is wanted: no timer takes a longer one`,
+);
 const byteSize = parsed((text) => positive(tryByteSize(text)), 'a size such as 64M or 10G');
 
 const onOff = z.union([z.boolean(), z.string()]).transform((given, context) => {

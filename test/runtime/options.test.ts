@@ -84,6 +84,7 @@ describe('options of a run', () => {
     ['workers', 'many', '--workers: "many" is not a whole number from 1 to 256'],
     ['seed', 1.5, '--seed: 1.5 is not a whole number of at least 0'],
     ['walltime', '55', '--walltime: "55" is not a time such as 90s, 55m or 1h30m'],
+    ['walltime', '30d', '--walltime: a time of at most 24d20h is wanted: no timer takes a longer one'],
     ['cacheSize', 'big', '--cacheSize: "big" is not a size such as 64M or 10G'],
     ['mergeMode', 'quick', '--mergeMode: "quick" is not one of fast, slow'],
     ['halt', 'fail=500%', '--halt: "fail=500%" is not first=N, fail=N, fail=5% or off'],
