@@ -3,6 +3,7 @@
  * SIGTERM or SIGINT forces the end. Handlers are installed before anything else is done: without one, SIGUSR1 would
  * open Node's inspector.
  */
+import { EXIT, type ExitCode, GranuleError } from '../../core/errors.ts';
 import type { DrainReason } from '../run-events.ts';
 
 export interface StopSignals {
@@ -34,4 +35,24 @@ export function listenForStopSignals(): StopSignals {
       for (const { signal, listener } of listeners) process.off(signal, listener);
     },
   };
+}
+
+/**
+ * Runs work that is not drained but given up at the first signal, as it does by rejecting.
+ *
+ * @param what the user is told of what was given up
+ * @returns what `work` returns; 130 when SIGINT ended it
+ * @throws STOPPED_EARLY when another signal did
+ */
+export async function untilSignal(what: string, work: (signals: StopSignals) => Promise<ExitCode>): Promise<ExitCode> {
+  const signals = listenForStopSignals();
+  try {
+    return await work(signals);
+  } catch (cause) {
+    if (!signals.drain.aborted) throw cause;
+    if (signals.drain.reason === 'interrupted') return EXIT.interrupted;
+    throw new GranuleError('STOPPED_EARLY', `told to stop: ${what}`, { remedy: 'run the same command again', cause });
+  } finally {
+    signals.dispose();
+  }
 }

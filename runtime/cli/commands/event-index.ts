@@ -12,7 +12,7 @@ import { isRemotePlace } from '../../remote/place.ts';
 import { chooseTree } from '../../root/tree-choice.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defineIndexFlag, defineSourceFlags, indexFolder, indexPlaces, sourceOptions } from '../shared-index.ts';
-import { listenForStopSignals } from '../stop-signals.ts';
+import { untilSignal } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { formatTable } from '../table.ts';
 
@@ -67,9 +67,8 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
 
 async function add(places: readonly string[], parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
   if (places.length === 0) throw new GranuleError('USAGE', 'no file is named');
-  const signals = listenForStopSignals();
-  try {
-    const { indexed, refusedCount } = await indexPlaces(places, parsed, surroundings, signals.drain);
+  return untilSignal('what is indexed is kept', async ({ drain }) => {
+    const { indexed, refusedCount } = await indexPlaces(places, parsed, surroundings, drain);
     const rows = indexed.map(({ place, answer: { record, outcome } }) => ({
       guid: record.guid,
       lfn: record.lfn,
@@ -93,9 +92,7 @@ async function add(places: readonly string[], parsed: ParsedArguments, surroundi
           ),
     );
     return refusedCount === 0 ? EXIT.ok : EXIT.someFailed;
-  } finally {
-    signals.dispose();
-  }
+  });
 }
 
 async function query(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
@@ -228,8 +225,7 @@ async function verify(
   const chosen = rows.filter(({ path }) => wanted.size === 0 || wanted.has(path));
   if (chosen.length === 0) throw new GranuleError('INPUT_NOT_FOUND', 'none of these files is in the event index');
   const unknown = [...wanted].filter((place) => !rows.some(({ path }) => path === place));
-  const signals = listenForStopSignals();
-  try {
+  return untilSignal('not all files were read again', async ({ drain }) => {
     await using pool = new IndexingPool({
       indexPath,
       threadsMax: 1,
@@ -242,17 +238,16 @@ async function verify(
     let differing = unknown.length;
     for (const path of unknown) await tell({ path, guid: null, outcome: 'unknown' });
     for (const { path, guid } of chosen) {
-      const outcome = await pool.verify(guid, path, signals.drain).then(
+      const outcome = await pool.verify(guid, path, drain).then(
         ({ kind }) => kind,
         (error: unknown) => String(error instanceof Error && 'code' in error ? error.code : error),
       );
+      drain.throwIfAborted();
       if (outcome !== 'same') differing += 1;
       await tell({ path, guid, outcome });
     }
     return differing === 0 ? EXIT.ok : EXIT.someFailed;
-  } finally {
-    signals.dispose();
-  }
+  });
 }
 
 /** Files that were added, under the paths and URLs they had. */

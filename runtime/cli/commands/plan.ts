@@ -8,7 +8,7 @@ import type { PlannedResume, RunPlan } from '../../run-plan.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defaultLimits } from '../default-limits.ts';
 import { defineRunFlags, readOptionLayers } from '../option-layers.ts';
-import { listenForStopSignals } from '../stop-signals.ts';
+import { untilSignal } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 import { type Column, formatTable } from '../table.ts';
 
@@ -31,14 +31,13 @@ function define(command: Command): void {
     );
 }
 
-async function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
-  const signals = listenForStopSignals();
-  try {
+function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  return untilSignal('the inputs were not read to their end', async ({ drain }) => {
     const { explainOptions, resolveRunOptions } = await import('../../options.ts');
     const layers = await readOptionLayers(flags, operands, surroundings);
     const options = resolveRunOptions(layers, surroundings.currentFolder);
     const { planRun } = await import('../../run-plan.ts');
-    const plan = await planRun(options, surroundings, signals.drain);
+    const plan = await planRun(options, surroundings, drain);
     const limits = defaultLimits(new Set(explainOptions(layers).keys()));
     await surroundings.results.write(
       flags['json'] === true
@@ -46,9 +45,7 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
         : formatPlan(plan, limits, surroundings.currentFolder),
     );
     return plan.refusedInputs.length === 0 ? EXIT.ok : EXIT.someFailed;
-  } finally {
-    signals.dispose();
-  }
+  });
 }
 
 function formatPlan(plan: RunPlan, limits: ReturnType<typeof defaultLimits>, currentFolder: string): string {

@@ -9,7 +9,7 @@ import { formatNumberOf } from '../../../core/quantities.ts';
 import { isRemotePlace } from '../../remote/place.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defineIndexFlag, indexFolder, indexPlaces } from '../shared-index.ts';
-import { listenForStopSignals, type StopSignals } from '../stop-signals.ts';
+import { type StopSignals, untilSignal } from '../stop-signals.ts';
 import type { Surroundings } from '../surroundings.ts';
 
 export const serveEventsCommand: CliCommand = { define, run };
@@ -33,13 +33,8 @@ function define(command: Command): void {
   );
 }
 
-async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
-  const signals = listenForStopSignals();
-  try {
-    return await serve(parsed, surroundings, signals);
-  } finally {
-    signals.dispose();
-  }
+function run(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
+  return untilSignal('the files were not indexed to their end', (signals) => serve(parsed, surroundings, signals));
 }
 
 async function serve(parsed: ParsedArguments, surroundings: Surroundings, signals: StopSignals): Promise<ExitCode> {
