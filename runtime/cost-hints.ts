@@ -26,7 +26,7 @@ export async function setCostHints(
 ): Promise<EventIndex | undefined> {
   if (order !== 'longest-first') return undefined;
   const { EventIndex } = await import('./indexing/event-index.ts');
-  const index = await EventIndex.open({ path: indexPath, readOnly: true });
+  const index = await EventIndex.openBesideWriters(indexPath);
   dispatcher.setCostHints(taskID, byteCostHints(index, files));
   return index;
 }

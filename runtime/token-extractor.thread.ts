@@ -110,7 +110,7 @@ async function serve(extraction: TokenExtraction, ranges: EventDataReader): Prom
         ranges.expect(message.places);
         break;
       case 'extract-file':
-        index ??= await EventIndex.open({ path: data.indexPath, readOnly: true });
+        index ??= await EventIndex.openBesideWriters(data.indexPath);
         extraction.addFile(message);
         break;
       case 'extract-ranges': {

@@ -12,7 +12,7 @@
  * | fences | file ID | what each block of `numbers` begins with |
  */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
@@ -232,6 +232,16 @@ function openDatabase<Value, Key extends StoreKey>(
   const database: Database<Value, Key> | undefined = root.openDB({ name, encoding });
   if (database === undefined) throw new DatabaseMissing(name);
   return database;
+}
+
+/** False also when there is none. */
+export function isWritableStore(path: string): boolean {
+  try {
+    accessSync(join(path, 'data.mdb'), constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function storeMissing(path: string): GranuleError {

@@ -10,7 +10,13 @@ import type { EventSpan, FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import { EVENT_INDEX_CACHED_BLOCKS } from '../../core/limits.ts';
 import { BlockCache } from './block-cache.ts';
-import { type EventIndexOptions, EventIndexStore, type KnownFile, type PathRow } from './event-index-store.ts';
+import {
+  type EventIndexOptions,
+  EventIndexStore,
+  isWritableStore,
+  type KnownFile,
+  type PathRow,
+} from './event-index-store.ts';
 import type { FileStamp } from './file-stamp.ts';
 import type { IndexedFile } from './index-file.ts';
 import { type Fences, findBlock, findEntry, type NumberBlock, unpackNumberBlock } from './number-blocks.ts';
@@ -51,6 +57,16 @@ export class EventIndex {
   /** @throws STORE_MISSING (read-only and not there yet), STORE_VERSION, STORE_FAILED */
   static async open(options: EventIndexOptions): Promise<EventIndex> {
     return new EventIndex(options.path, await EventIndexStore.open(options));
+  }
+
+  /**
+   * Opens it to be read while threads of this process may begin to write it. A process has one environment of LMDB for a
+   * file, and whoever opens it first says whether it can be written: read-only, no thread could write any more.
+   *
+   * @throws STORE_MISSING, STORE_VERSION, STORE_FAILED
+   */
+  static openBesideWriters(path: string): Promise<EventIndex> {
+    return EventIndex.open({ path, readOnly: !isWritableStore(path) });
   }
 
   /** The record of a file, undefined when it is not in the index. Its LFN is the one it was first indexed by. */

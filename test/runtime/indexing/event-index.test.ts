@@ -181,6 +181,21 @@ describe('a store', () => {
     expect(reader.fileRecord(second.record.guid)).toEqual(second.record);
   });
 
+  it('is written by threads of a process that has it open to read it', async () => {
+    const path = freshPath('beside');
+    const begun = await EventIndex.open({ path, readOnly: false });
+    const file = await indexStream([listing(upTo(200))], 'a.hepmc');
+    await begun.add(file);
+    await begun.close();
+    await using reader = await EventIndex.openBesideWriters(path);
+    expect(reader.lookupSpan(file.record.guid, 200, 1).count).toBe(1);
+    const added = join(folder, 'added.hepmc');
+    writeFileSync(added, listing([3]));
+    await using pool = new IndexingPool({ indexPath: path, threadsMax: 1 });
+    const { record } = await pool.index(added);
+    expect(reader.fileRecord(record.guid)).toEqual(record);
+  });
+
   it('that is not there cannot be read', async () => {
     await expect(EventIndex.open({ path: freshPath('none'), readOnly: true })).rejects.toMatchObject({
       code: 'STORE_MISSING',
