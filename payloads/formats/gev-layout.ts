@@ -76,6 +76,15 @@ export function unpackValue(bytes: Uint8Array): unknown {
   return unpackr.unpack(bytes);
 }
 
+/** Undefined for bytes that are no msgpack value. */
+function tryUnpack(bytes: Uint8Array): unknown {
+  try {
+    return unpackValue(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
 export interface GevDescription {
   readonly stream: string;
   readonly maker: string;
@@ -117,9 +126,10 @@ export function encodeHeader(description: GevDescription): Buffer {
 export function readDescription(header: Buffer): GevDescription | undefined {
   if (!header.subarray(0, GEV_MAGIC.length).equals(GEV_MAGIC) || !isSealIntact(header)) return undefined;
   if (header.readUInt16LE(8) !== GEV_SCHEMA) return undefined;
-  const packed = unpackValue(header.subarray(HEADER_PREFIX_BYTES, header.length - CRC_BYTES));
-  const [stream, maker, sourceFormat] = packed as [string, string, string];
-  return { stream, maker, sourceFormat };
+  const packed = tryUnpack(header.subarray(HEADER_PREFIX_BYTES, header.length - CRC_BYTES));
+  if (!Array.isArray(packed)) return undefined;
+  const [stream, maker, sourceFormat] = packed as readonly unknown[];
+  return { stream: String(stream), maker: String(maker), sourceFormat: String(sourceFormat) };
 }
 
 export interface RecordMeta {
@@ -172,14 +182,14 @@ function encodeBlock(mark: number, contents: unknown, spareBytes: number): Buffe
 }
 
 /**
- * The contents of an index or a footer, unchecked but for their crc.
+ * The contents of an index or a footer, whatever their types.
  *
  * @param block from the mark through the crc
- * @returns undefined when the crc is wrong
+ * @returns undefined when the crc is wrong, or the contents are no msgpack value
  */
 export function decodeBlock(block: Uint8Array): unknown {
   if (!isSealIntact(block)) return undefined;
-  return unpackValue(block.subarray(BLOCK_PREFIX_BYTES, block.length - CRC_BYTES));
+  return tryUnpack(block.subarray(BLOCK_PREFIX_BYTES, block.length - CRC_BYTES));
 }
 
 /** @param footer the whole footer. Undefined when it is none, or damaged. */
@@ -191,11 +201,25 @@ export function decodeFooter(footer: Uint8Array): GevFooter | undefined {
   if (!buffer.subarray(sealedBytes + 4).equals(GEV_END_MAGIC)) return undefined;
   const contents = decodeBlock(buffer.subarray(0, sealedBytes));
   if (!Array.isArray(contents)) return undefined;
-  const [recordCount, lastIndexOffset, lengths, info] = contents as [number, number, Uint8Array, PackedInfo];
-  return { recordCount, lastIndexOffset, lengths: decodeLengths(lengths), info: infoFromPacked(info) };
+  const [recordCount, lastIndexOffset, lengths, info] = contents as readonly unknown[];
+  if (!Number.isSafeInteger(recordCount) || !(lengths instanceof Uint8Array) || !isPackedInfo(info)) return undefined;
+  return {
+    recordCount: recordCount as number,
+    lastIndexOffset: Number(lastIndexOffset),
+    lengths: decodeLengths(lengths),
+    info: infoFromPacked(info),
+  };
 }
 
 type PackedInfo = [number, number[], string[], string[], [string, number, number, string][]];
+
+function isPackedInfo(value: unknown): value is PackedInfo {
+  if (!Array.isArray(value)) return false;
+  const [eventCount, ...lists] = value as readonly unknown[];
+  const [, , , intervals] = lists;
+  if (!Number.isSafeInteger(eventCount) || lists.length !== 4 || !lists.every(Array.isArray)) return false;
+  return (intervals as readonly unknown[]).every(Array.isArray);
+}
 
 /** As nested arrays: field names would cost more than the values of a single event. */
 export function packableInfo(info: EventStreamInfo): PackedInfo {
