@@ -8,4 +8,19 @@ import { serveRequests } from './merge-thread.ts';
 assert(parentPort !== null, 'the follower runs in a thread of its own');
 const { folders } = workerData as FollowerThreadData;
 const follower = new MergeFollower({ folders });
-serveRequests(parentPort, (request: FollowerRequest) => follower.handle(request));
+let isHashing = false;
+
+/** Between two slices, requests are answered. */
+function hashOn(): void {
+  isHashing = follower.hashAhead();
+  if (isHashing) setImmediate(hashOn);
+}
+
+serveRequests(parentPort, (request: FollowerRequest) => {
+  const reply = follower.handle(request);
+  if (request.kind === 'grown' && !isHashing) {
+    isHashing = true;
+    setImmediate(hashOn);
+  }
+  return reply;
+});

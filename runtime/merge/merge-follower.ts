@@ -1,6 +1,7 @@
 /**
- * Works behind the merger: hashes what the growing files have gained, puts complete files under their final names, and
- * removes what commits made superfluous. Runs in the follower thread, so that the merger only reads and appends.
+ * Works behind the merger: removes what commits made superfluous, puts complete files under their final names and, when
+ * nothing else is asked for, hashes what the growing files have gained. Runs in the follower thread, so that the merger
+ * only reads and appends. Commits wait for removals; so hashing, which is slower than merging, is done in slices.
  */
 import { createHash, type Hash } from 'node:crypto';
 import {
@@ -18,7 +19,7 @@ import {
 import { dirname, join } from 'node:path';
 import type { MergedFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
-import { MERGE_HASH_BYTES } from '../../core/limits.ts';
+import { MERGE_HASH_BYTES, MERGE_HASH_SLICE_BYTES } from '../../core/limits.ts';
 import { outputFailure, syncFolder, writeFully } from '../durable-file.ts';
 import type { CompleteFile, FollowerReply, FollowerRequest, MergeFolders } from './merge-messages.ts';
 
@@ -33,6 +34,8 @@ export interface FollowerOptions {
 interface RunningHash {
   readonly hash: Hash;
   hashedBytes: number;
+  /** so much of the file stays as it is */
+  finalBytes: number;
 }
 
 export class MergeFollower {
@@ -49,13 +52,29 @@ export class MergeFollower {
   handle(request: FollowerRequest): FollowerReply {
     try {
       if (request.kind === 'publish') return { kind: 'published', files: this.#publish(request.files) };
-      if (request.kind === 'grown') for (const { path, sizeBytes } of request.files) this.#hashAhead(path, sizeBytes);
+      if (request.kind === 'grown')
+        for (const { path, sizeBytes } of request.files) this.#hashOf(path).finalBytes = sizeBytes;
       else if (request.kind === 'forget') for (const path of request.growing) this.#hashes.delete(path);
       else this.#remove(request.unmerged, request.growing);
       return { kind: 'done' };
     } catch (cause) {
       throw outputFailure(this.#options.folders.out, cause);
     }
+  }
+
+  /** Hashes a slice of what has grown. Returns false when nothing is left to hash. */
+  hashAhead(): boolean {
+    for (const [path, { hashedBytes, finalBytes }] of this.#hashes) {
+      if (hashedBytes === finalBytes) continue;
+      try {
+        this.#hashThrough(path, Math.min(finalBytes, hashedBytes + MERGE_HASH_SLICE_BYTES));
+      } catch {
+        // A file that cannot be read is the merger's to report, or the publisher's, who begins its hash anew.
+        this.#hashes.delete(path);
+      }
+      return true;
+    }
+    return false;
   }
 
   #publish(files: readonly CompleteFile[]): MergedFile[] {
@@ -117,21 +136,17 @@ export class MergeFollower {
     }
   }
 
-  /** A file that cannot be read is the merger's to report, or the publisher's, who begins its hash anew. */
-  #hashAhead(path: string, sizeBytes: number): void {
-    try {
-      this.#hashThrough(path, sizeBytes);
-    } catch {
-      this.#hashes.delete(path);
+  #hashOf(path: string): RunningHash {
+    let running = this.#hashes.get(path);
+    if (running === undefined) {
+      running = { hash: createHash('sha256'), hashedBytes: 0, finalBytes: 0 };
+      this.#hashes.set(path, running);
     }
+    return running;
   }
 
   #hashThrough(path: string, sizeBytes: number): RunningHash {
-    let running = this.#hashes.get(path);
-    if (running === undefined) {
-      running = { hash: createHash('sha256'), hashedBytes: 0 };
-      this.#hashes.set(path, running);
-    }
+    const running = this.#hashOf(path);
     const { hash, hashedBytes } = running;
     const found = this.#read(path, hashedBytes, sizeBytes, (chunk) => hash.update(chunk));
     if (found !== sizeBytes) {

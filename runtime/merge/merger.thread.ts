@@ -1,6 +1,7 @@
 /** Entry of the merger thread: appends unmerged outputs to growing files (`merger.ts`). */
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
+import { builtModuleUrl } from '../../core/own-files.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import type { CrossingMergerRequest, MergerThreadData } from './merge-messages.ts';
 import { serveRequests } from './merge-thread.ts';
@@ -9,7 +10,13 @@ import { unpackItems } from './packed-items.ts';
 
 assert(parentPort !== null, 'the merger runs in a thread of its own');
 const { folders, mode } = workerData as MergerThreadData;
-const merger = new Merger({ folders, mode, formatOf: outputFormat });
+const merger = new Merger({
+  folders,
+  mode,
+  formatOf: outputFormat,
+  // It lives as long as this thread: Node ends a thread's threads with it.
+  startHelper: (board) => new Worker(builtModuleUrl('runtime/merge/checksum.thread.ts'), { workerData: board }).unref(),
+});
 serveRequests(parentPort, ({ request, items }: CrossingMergerRequest) =>
   merger.handle({ ...request, items: unpackItems(items) }),
 );

@@ -146,9 +146,9 @@ export class StretchRunner {
     await this.#followed;
     const commit = { taskID, outputIndex: job.outputIndex, throughRange, progress, gaps };
     await api.commitMerge(completed === undefined ? commit : { ...commit, completed });
-    if (complete === null) this.#follow({ kind: 'grown', files: this.#grown(targets, progress) });
     const leftovers = complete?.flatMap(({ path, keep }) => (keep === null ? [path] : [path, keep])) ?? [];
     this.#follow({ kind: 'remove', unmerged: removable, growing: leftovers });
+    if (complete === null) this.#follow({ kind: 'grown', files: this.#grown(targets, progress) });
   }
 
   #grown(targets: readonly MergeTarget[], progress: readonly StreamProgress[]): FilesGrown['files'] {
