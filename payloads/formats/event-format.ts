@@ -76,7 +76,10 @@ export interface EventStreamInfo {
   }[];
 }
 
-/** The parts of one complete unmerged file. All views into the given bytes. */
+/**
+ * The parts of one complete unmerged file: views into the given bytes. A format may give header and metadata as objects
+ * of its own, which are never changed, and the same for files where they are equal.
+ */
 export interface SplitOutput {
   /** what precedes the records; two files with equal headers are joined body to body */
   readonly header: Uint8Array;

@@ -89,6 +89,11 @@ class LastDecoded<T> {
     this.#decode = decode;
   }
 
+  /** A copy of the bytes that last meant something: the same object as long as equal bytes are asked for. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
   /** Of the bytes in [start, end); undefined when they do not decode, which is not remembered. */
   of(buffer: Buffer, start: number, end: number): T | undefined {
     const remembered = this.#value !== undefined && this.#bytes.length === end - start;
@@ -117,7 +122,7 @@ function splitGev(file: Uint8Array): SplitOutput {
   if (footer.recordCount !== NOT_COUNTED && footer.recordCount !== recordCount) {
     throw damaged(`the footer of a gev file counts ${footer.recordCount} records, there are ${recordCount}`);
   }
-  return { header: buffer.subarray(0, headerBytes), body, recordCount, info: footer.info };
+  return { header: lastHeader.bytes, body, recordCount, info: footer.info };
 }
 
 function readGevInfo(readEnd: (lengthBytes: number) => Uint8Array): EventStreamInfo {
@@ -168,7 +173,7 @@ function countRecords(body: Buffer): number {
   return count;
 }
 
-/** Unpacks every record, which checks its crc, and packs it again. */
+/** Unpacks every record, which checks its crc, and packs it again; one that comes out as it was is passed on. */
 function rewriteGev(body: Uint8Array): Uint8Array {
   const buffer = asBuffer(body);
   const records: Uint8Array[] = [];
@@ -183,7 +188,9 @@ function rewriteGev(body: Uint8Array): Uint8Array {
 
 function rewriteRecord(bytes: Buffer, recordNumber: number): Uint8Array {
   try {
-    return encodeRecord(packValue(decodeRecordBody(bytes)), readRecordPrefix(bytes));
+    const body = packValue(decodeRecordBody(bytes));
+    const isSame = body.compare(bytes, RECORD_PREFIX_BYTES, bytes.length - CRC_BYTES) === 0;
+    return isSame ? bytes : encodeRecord(body, readRecordPrefix(bytes));
   } catch (cause) {
     throw damaged(`record ${recordNumber} of a gev file is damaged`, cause);
   }
@@ -208,6 +215,9 @@ class GevJoiner implements OutputJoiner {
   #info: EventStreamInfo = EMPTY_INFO;
   /** a header was written */
   #isBegun = false;
+  /** of the part before: most parts have the very same objects */
+  #partHeader: Uint8Array | undefined;
+  #partInfo: EventStreamInfo | undefined;
 
   constructor(state: Uint8Array | undefined, stream: string) {
     this.#stream = stream;
@@ -224,8 +234,8 @@ class GevJoiner implements OutputJoiner {
   append(part: SplitOutput, offsetBytes: number): readonly Uint8Array[] {
     const pieces: Uint8Array[] = [];
     let offset = offsetBytes;
-    if (part.header.length > 0) offset += this.#header(part.header, pieces);
-    if (part.info !== undefined) this.#info = uniteInfo(this.#info, part.info);
+    if (part.header.length > 0 && part.header !== this.#partHeader) offset += this.#header(part.header, pieces);
+    if (part.info !== undefined) this.#unite(part.info);
     const body = asBuffer(part.body);
     let runStart = 0;
     // Records that follow each other are one piece; indexes are left out and made anew.
@@ -280,6 +290,14 @@ class GevJoiner implements OutputJoiner {
     return packValue(state);
   }
 
+  #unite(info: EventStreamInfo): void {
+    this.#info =
+      info === this.#partInfo
+        ? { ...this.#info, eventCount: this.#info.eventCount + info.eventCount }
+        : uniteInfo(this.#info, info);
+    this.#partInfo = info;
+  }
+
   /** Returns the bytes it adds to `pieces`. */
   #header(header: Uint8Array, pieces: Uint8Array[]): number {
     const description = lastHeader.of(asBuffer(header), 0, header.length);
@@ -287,10 +305,14 @@ class GevJoiner implements OutputJoiner {
     if (!this.#isBegun) {
       this.#isBegun = true;
       this.#stream = description.stream;
+      this.#partHeader = header;
       pieces.push(header);
       return header.length;
     }
-    if (description.stream === this.#stream) return 0;
+    if (description.stream === this.#stream) {
+      this.#partHeader = header;
+      return 0;
+    }
     throw new GranuleError(
       'OUTPUT_UNMERGEABLE',
       `records of stream ${description.stream} cannot stand in a gev file of stream ${this.#stream}`,

@@ -52,10 +52,9 @@ export class MergeFollower {
   handle(request: FollowerRequest): FollowerReply {
     try {
       if (request.kind === 'publish') return { kind: 'published', files: this.#publish(request.files) };
-      if (request.kind === 'grown')
-        for (const { path, sizeBytes } of request.files) this.#hashOf(path).finalBytes = sizeBytes;
+      if (request.kind === 'remove') this.#remove(request.unmerged, request.growing);
       else if (request.kind === 'forget') for (const path of request.growing) this.#hashes.delete(path);
-      else this.#remove(request.unmerged, request.growing);
+      else for (const { path, sizeBytes } of request.files) this.#hashOf(path).finalBytes = sizeBytes;
       return { kind: 'done' };
     } catch (cause) {
       throw outputFailure(this.#options.folders.out, cause);

@@ -61,28 +61,38 @@ export function unpackItems(packed: PackedItems): Iterable<MergeItem> {
 function* unpack({ numbers, streams, files }: PackedItems): Generator<MergeItem> {
   let at = 0;
   let fileStart = 0;
-  const next = (): number => numbers[at++] as number;
-  const nextFile = (): string => {
-    const end = files.indexOf('\n', fileStart);
-    const file = files.slice(fileStart, end < 0 ? undefined : end);
-    fileStart = end < 0 ? files.length : end + 1;
-    return file;
-  };
   while (at < numbers.length) {
-    const place = { rangeIndex: next(), fileIndex: next(), startEvent: next(), lastEvent: next() };
-    const outputCount = next();
+    const rangeIndex = numbers[at] as number;
+    const fileIndex = numbers[at + 1] as number;
+    const startEvent = numbers[at + 2] as number;
+    const lastEvent = numbers[at + 3] as number;
+    const outputCount = numbers[at + 4] as number;
+    at += ITEM_NUMBERS;
     if (outputCount === MISSING) {
-      yield { kind: 'missing', ...place };
+      yield { kind: 'missing', rangeIndex, fileIndex, startEvent, lastEvent };
       continue;
     }
     const outputs: OutputRecord[] = [];
     for (let index = 0; index < outputCount; index += 1) {
-      const stream = streams[next()];
-      assert(stream !== undefined, 'packed items have a stream for each output');
-      const [offsetBytes, lengthBytes, headerBytes] = [next(), next(), next()];
-      const record = { stream, file: nextFile(), offsetBytes, lengthBytes, crc32: next(), recordCount: next() };
-      outputs.push(headerBytes === NO_HEADER ? record : { ...record, headerBytes });
+      const end = files.indexOf('\n', fileStart);
+      const file = files.slice(fileStart, end < 0 ? undefined : end);
+      fileStart = end < 0 ? files.length : end + 1;
+      outputs.push(unpackOutput(numbers, at, streams, file));
+      at += OUTPUT_NUMBERS;
     }
-    yield { kind: 'finished', ...place, outputs };
+    yield { kind: 'finished', rangeIndex, fileIndex, startEvent, lastEvent, outputs };
   }
+}
+
+function unpackOutput(numbers: Float64Array, at: number, streams: readonly string[], file: string): OutputRecord {
+  const stream = streams[numbers[at] as number];
+  assert(stream !== undefined, 'packed items have a stream for each output');
+  const offsetBytes = numbers[at + 1] as number;
+  const lengthBytes = numbers[at + 2] as number;
+  const headerBytes = numbers[at + 3] as number;
+  const crc32 = numbers[at + 4] as number;
+  const recordCount = numbers[at + 5] as number;
+  return headerBytes === NO_HEADER
+    ? { stream, file, offsetBytes, lengthBytes, crc32, recordCount }
+    : { stream, file, offsetBytes, lengthBytes, headerBytes, crc32, recordCount };
 }
