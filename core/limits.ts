@@ -220,19 +220,8 @@ export const MERGE_STRETCH_BYTES_MIN = 16 * MiB;
 export const MERGE_STRETCH_BYTES_MAX = 64 * MiB;
 /** Outputs that are merged at once: while one waits for its flush and commit, another is appended to. */
 export const MERGE_OUTPUTS_AT_ONCE = 2;
-/** Runs of records that are taken out of a merged file at once when ranges are put into it. */
+/** Outputs of one range that the merger reads into its standing buffer; larger ones have a buffer of their own. */
 export const MERGE_BUFFER_BYTES = 1 * MiB;
-/**
- * Outputs of one range from which on a thread beside the merger sums them: summing takes half as long as reading and
- * writing them, and handing over a sum some 10 µs. Smaller ones are read into standing buffers of this size.
- */
-export const MERGE_SUMMED_BESIDE_BYTES_MIN = 64 * KiB;
-/** Outputs of one range that have room in the memory which the merger shares with that thread. */
-export const MERGE_SUMMED_BESIDE_BYTES_MAX = 4 * MiB;
-/** Sums that may be waited for at once: of the outputs of two ranges, with more streams than payloads have. */
-export const CHECKSUM_BOARD_ENTRIES = 16;
-/** Wait for a sum that was begun, before it is computed once more: far longer than one takes. */
-export const CHECKSUM_WAIT_MS = 2000;
 /** Small outputs are gathered to writes of this size. With what is being read it fits a core's cache. */
 export const MERGE_WRITE_BYTES = 256 * KiB;
 /** Unmerged files shared by several ranges whose headers the merger remembers: a few for each worker. */
@@ -245,10 +234,8 @@ export const MANIFEST_INTERVALS_MAX = 1000;
 export const INDEX_CHECK_SLICE_FILES = 128;
 /** Files looked at, or removed, between two yields of the main thread: a few milliseconds. */
 export const ADOPTION_SLICE_FILES = 256;
-/** Read size when a merged file is hashed. */
+/** Read size when a merged file is hashed: some 1 ms, between which the files of a stretch are removed. */
 export const MERGE_HASH_BYTES = 1 * MiB;
-/** Growing files are hashed behind the merge in slices of this length, some 5 ms, between which removals are done. */
-export const MERGE_HASH_SLICE_BYTES = 8 * MiB;
 
 // --- remote input
 /** Gap between two ranges that is read along rather than asked around. */

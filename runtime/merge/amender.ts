@@ -112,10 +112,13 @@ export class Amender {
   }
 
   #insert(item: FinishedItem, writer: MergeStreamWriter): void {
-    const outputs = item.outputs.filter(({ stream }) => stream === writer.stream);
-    const checked = this.#reader.check(this.#reader.load({ ...item, outputs }, () => writer.format));
-    assert(!('message' in checked), 'outputs do not change between their check and their use');
-    for (const { record, part } of checked) writer.append(part, record.recordCount);
+    this.#reader.begin(item);
+    for (const record of item.outputs) {
+      if (record.stream !== writer.stream) continue;
+      const read = this.#reader.read(item, record, writer.format);
+      assert(read.kind === 'intact', 'outputs do not change between their check and their use');
+      writer.append(read.part, record.recordCount);
+    }
   }
 
   /** The file that the journal names is the published one or, killed before the commit, the one kept. */

@@ -19,7 +19,7 @@ import {
 import { dirname, join } from 'node:path';
 import type { MergedFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
-import { MERGE_HASH_BYTES, MERGE_HASH_SLICE_BYTES } from '../../core/limits.ts';
+import { MERGE_HASH_BYTES } from '../../core/limits.ts';
 import { outputFailure, syncFolder, writeFully } from '../durable-file.ts';
 import type { CompleteFile, FollowerReply, FollowerRequest, MergeFolders } from './merge-messages.ts';
 
@@ -61,12 +61,12 @@ export class MergeFollower {
     }
   }
 
-  /** Hashes a slice of what has grown. Returns false when nothing is left to hash. */
+  /** Hashes `MERGE_HASH_BYTES` of what has grown. Returns false when nothing is left to hash. */
   hashAhead(): boolean {
     for (const [path, { hashedBytes, finalBytes }] of this.#hashes) {
       if (hashedBytes === finalBytes) continue;
       try {
-        this.#hashThrough(path, Math.min(finalBytes, hashedBytes + MERGE_HASH_SLICE_BYTES));
+        this.#hashThrough(path, Math.min(finalBytes, hashedBytes + MERGE_HASH_BYTES));
       } catch {
         // A file that cannot be read is the merger's to report, or the publisher's, who begins its hash anew.
         this.#hashes.delete(path);

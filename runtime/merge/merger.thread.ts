@@ -1,7 +1,6 @@
 /** Entry of the merger thread: appends unmerged outputs to growing files (`merger.ts`). */
-import { parentPort, Worker, workerData } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
-import { builtModuleUrl } from '../../core/own-files.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import type { CrossingMergerRequest, MergerThreadData } from './merge-messages.ts';
 import { serveRequests } from './merge-thread.ts';
@@ -10,13 +9,7 @@ import { unpackItems } from './packed-items.ts';
 
 assert(parentPort !== null, 'the merger runs in a thread of its own');
 const { folders, mode } = workerData as MergerThreadData;
-const merger = new Merger({
-  folders,
-  mode,
-  formatOf: outputFormat,
-  // It lives as long as this thread: Node ends a thread's threads with it.
-  startHelper: (board) => new Worker(builtModuleUrl('runtime/merge/checksum.thread.ts'), { workerData: board }).unref(),
-});
+const merger = new Merger({ folders, mode, formatOf: outputFormat });
 serveRequests(parentPort, ({ request, items }: CrossingMergerRequest) =>
   merger.handle({ ...request, items: unpackItems(items) }),
 );

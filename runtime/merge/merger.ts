@@ -4,12 +4,11 @@
  */
 
 import { assert } from '../../core/assert.ts';
-import type { MergeGap, MergeItem, StreamProgress } from '../../core/dispatcher-api.ts';
+import type { MergeGap, StreamProgress } from '../../core/dispatcher-api.ts';
 import { MERGE_STRETCH_BYTES_MAX } from '../../core/limits.ts';
-import type { OutputFormat, OutputFormatName } from '../../payloads/formats/event-format.ts';
+import type { OutputFormat, OutputFormatName, SplitOutput } from '../../payloads/formats/event-format.ts';
 import { outputFailure } from '../durable-file.ts';
 import { Amender } from './amender.ts';
-import type { ChecksumBoardMemory } from './checksum-board.ts';
 import type {
   Appended,
   AppendRequest,
@@ -25,7 +24,7 @@ import type {
   SnapshotTaken,
 } from './merge-messages.ts';
 import { MergeStreamWriter } from './merge-stream-writer.ts';
-import { type LoadedItem, UnmergedReader } from './unmerged-reader.ts';
+import { type FinishedItem, UnmergedReader } from './unmerged-reader.ts';
 
 /** Moments between which a kill must do no harm; tests kill there. */
 export type MergerStep = 'opened' | 'written' | 'flushed';
@@ -35,8 +34,13 @@ export interface MergerOptions {
   readonly mode: MergeMode;
   readonly formatOf: (name: OutputFormatName) => OutputFormat;
   readonly onStep?: (step: MergerStep) => void;
-  /** as {@link UnmergedReaderOptions.startHelper} */
-  readonly startHelper?: (board: ChecksumBoardMemory) => void;
+}
+
+/** One checked output of an item and the stream that takes it. */
+interface CheckedPart {
+  readonly writer: MergeStreamWriter;
+  readonly part: SplitOutput;
+  readonly recordCount: number;
 }
 
 export class Merger {
@@ -46,12 +50,7 @@ export class Merger {
 
   constructor(options: MergerOptions) {
     this.#options = options;
-    const { folders, mode, startHelper } = options;
-    this.#reader = new UnmergedReader({
-      aggregationFolder: folders.aggregation,
-      mode,
-      ...(startHelper === undefined ? {} : { startHelper }),
-    });
+    this.#reader = new UnmergedReader(options.folders.aggregation, options.mode);
     this.#amender = new Amender(options, this.#reader);
   }
 
@@ -89,33 +88,25 @@ export class Merger {
     let throughRange: number | null = null;
     let takenBytes = 0;
     let ended = true;
-    const formatOf = (stream: string): OutputFormat => writerOf(writers, stream).format;
     const items = request.items[Symbol.iterator]();
-    let next = items.next();
-    let loaded = next.done === true ? undefined : this.#load(next.value, formatOf);
-    while (next.done !== true) {
+    for (let next = items.next(); next.done !== true; next = items.next()) {
       const item = next.value;
-      const current = loaded;
-      if (item.kind === 'finished') for (const record of item.outputs) takenBytes += record.lengthBytes;
-      // The next item is read before this one is checked: another thread may have its sums meanwhile.
-      next = items.next();
-      const goesOn = next.done !== true && takenBytes < MERGE_STRETCH_BYTES_MAX;
-      loaded = goesOn ? this.#load(next.value, formatOf) : undefined;
-      if (current === undefined) {
+      ended = takenBytes < MERGE_STRETCH_BYTES_MAX;
+      if (!ended) break;
+      if (item.kind === 'missing') {
         for (const writer of writers) gaps.push(writer.gap(item.rangeIndex));
       } else {
-        const damage = this.#appendItem(current, writers);
+        const damage = this.#appendItem(item, writers);
         if (damage !== undefined) {
-          const rest = next.done === true ? [] : [next.value, ...{ [Symbol.iterator]: () => items }];
-          damaged.push(damage, ...this.#reader.findDamaged(rest, formatOf));
+          const rest = { [Symbol.iterator]: () => items };
+          damaged.push(damage, ...this.#reader.findDamaged(rest, (stream) => writerOf(writers, stream).format));
           ended = false;
           break;
         }
-        for (const file of this.#reader.take(current.item)) removable.push(file);
+        for (const file of this.#reader.take(item)) removable.push(file);
+        for (const record of item.outputs) takenBytes += record.lengthBytes;
       }
       throughRange = item.rangeIndex;
-      ended = next.done === true;
-      if (!goesOn) break;
     }
     const progress = writers.map((writer) => writer.progress());
     const complete = request.last && ended ? writers.map((writer) => writer.complete()) : null;
@@ -134,16 +125,24 @@ export class Merger {
     };
   }
 
-  #load(item: MergeItem, formatOf: (stream: string) => OutputFormat): LoadedItem | undefined {
-    return item.kind === 'missing' ? undefined : this.#reader.load(item, formatOf);
+  /** All outputs of the item or, when one of them is damaged, none. */
+  #appendItem(item: FinishedItem, writers: readonly MergeStreamWriter[]): DamagedRange | undefined {
+    this.#reader.begin(item);
+    const parts = this.#check(item, writers);
+    if ('message' in parts) return parts;
+    for (const { writer, part, recordCount } of parts) writer.append(part, recordCount);
+    return undefined;
   }
 
-  /** All outputs of the item or, when one of them is damaged, none. */
-  #appendItem(loaded: LoadedItem, writers: readonly MergeStreamWriter[]): DamagedRange | undefined {
-    const checked = this.#reader.check(loaded);
-    if ('message' in checked) return checked;
-    for (const { record, part } of checked) writerOf(writers, record.stream).append(part, record.recordCount);
-    return undefined;
+  #check(item: FinishedItem, writers: readonly MergeStreamWriter[]): CheckedPart[] | DamagedRange {
+    const parts: CheckedPart[] = [];
+    for (const record of item.outputs) {
+      const writer = writerOf(writers, record.stream);
+      const read = this.#reader.read(item, record, writer.format);
+      if (read.kind === 'damaged') return { rangeIndex: item.rangeIndex, message: read.message };
+      parts.push({ writer, part: read.part, recordCount: record.recordCount });
+    }
+    return parts;
   }
 
   /** What is there, as complete files: the growing file's committed bytes, and behind them what is finished. */
@@ -158,8 +157,7 @@ export class Merger {
       }
       for (const item of request.items) {
         if (item.kind === 'missing') continue;
-        const loaded = this.#reader.load(item, (stream) => writerOf(writers, stream).format);
-        const damage = this.#appendItem(loaded, writers);
+        const damage = this.#appendItem(item, writers);
         if (damage !== undefined) damaged.push(damage);
       }
       const files: CompleteFile[] = writers.map((writer) => writer.complete());
