@@ -30,7 +30,10 @@ export function readHistograms(paths: readonly string[] | undefined): readonly H
       const parsed = parseHistogramLine(line);
       if (parsed !== undefined && set.add(parsed)) continue;
       const what = parsed === undefined ? 'is no histogram' : 'is one histogram too many';
-      throw new GranuleError('OUTPUT_DAMAGED', `${path}:${index + 1} ${what}`, { details: { path } });
+      throw new GranuleError('OUTPUT_DAMAGED', `${path}:${index + 1} ${what}`, {
+        details: { path },
+        remedy: 'remove the file and run the same command again: its output is made anew',
+      });
     }
   }
   return set.histograms();

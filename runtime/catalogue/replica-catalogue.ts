@@ -40,6 +40,7 @@ export class ReplicaCatalogue {
     } catch (cause) {
       throw new GranuleError('INPUT_NOT_FOUND', `catalogue ${path} cannot be read: ${describeThrown(cause).message}`, {
         details: { path },
+        remedy: 'name a catalogue that is there, or leave out --catalog',
         cause,
       });
     }

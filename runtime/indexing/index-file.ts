@@ -267,7 +267,8 @@ function* chunksOf(fd: number, checkCancelled: CheckCancelled): Generator<Uint8A
     try {
       count = readSync(fd, buffer, 0, buffer.length, null);
     } catch (cause) {
-      throw new GranuleError('INPUT_UNREADABLE', `reading fails: ${(cause as Error).message}`, { cause });
+      const message = `reading fails: ${(cause as Error).message}`;
+      throw new GranuleError('INPUT_UNREADABLE', message, { cause, remedy: 'check the disk, or copy the file again' });
     }
     if (count === 0) return;
     yield buffer.subarray(0, count);
