@@ -338,6 +338,8 @@ export const ROOT_GROUPS_KEPT = 2;
 export const ROOT_FILES_OPEN_MAX = 8;
 /** The thread that reads ROOT files asks for bytes or answers within this time, or is held to hang. */
 export const ROOT_SILENCE_MS = 180_000;
+/** While it waits for bytes, which a server may take its time for, it gives a sign this often. */
+export const ROOT_SIGN_MS = 10_000;
 
 // --- command line
 /** Redraws of the progress line on a terminal are this far apart. */

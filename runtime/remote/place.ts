@@ -32,7 +32,7 @@ export function parsePlace(text: string): Place[] {
     case undefined:
       return [{ kind: 'local', path: text }];
     case 'file':
-      return [{ kind: 'local', path: fileURLToPath(parseUrl(text)) }];
+      return [{ kind: 'local', path: filePath(text) }];
     case 'http':
     case 'https':
       return [{ kind: 'http', url: parseUrl(text) }];
@@ -46,6 +46,18 @@ export function parsePlace(text: string): Place[] {
       return [eventServerPlace(text)];
     default:
       throw invalid(text, `granule does not read ${scheme}: places`);
+  }
+}
+
+/** POOL catalogues name files relative to the current folder as `file:name`, which is no URL (RFC 8089). */
+function filePath(text: string): string {
+  const [, relative] = /^file:([^/].*)$/i.exec(text) ?? [];
+  if (relative !== undefined) return relative;
+  const url = parseUrl(text);
+  try {
+    return fileURLToPath(url);
+  } catch (error) {
+    throw invalid(text, 'it names a file of another machine', error);
   }
 }
 

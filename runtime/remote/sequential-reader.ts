@@ -32,6 +32,11 @@ class Pass {
     this.wake();
   }
 
+  /** Nobody is to be read on for who has given up. */
+  dropCancelled(): void {
+    this.wanted.splice(0, this.wanted.length, ...this.wanted.filter(({ cancelled }) => !cancelled));
+  }
+
   wake(): void {
     this.#wake?.();
     this.#wake = undefined;
@@ -56,7 +61,7 @@ class Pass {
         kept += this.wanted.length - index;
         break;
       }
-      if (!wanted.cancelled && !fill(wanted, chunk, start)) {
+      if (!fill(wanted, chunk, start)) {
         this.wanted[kept] = wanted;
         kept += 1;
       }
@@ -114,6 +119,7 @@ export class SequentialReader {
         wanted.cancelled = true;
         wanted.reject(signal.reason);
       }
+      for (const pass of this.#passes) pass.dropCancelled();
     };
     signal.addEventListener('abort', cancel, { once: true });
     for (const wanted of all.toSorted((a, b) => a.offsetBytes - b.offsetBytes)) this.#assign(wanted);

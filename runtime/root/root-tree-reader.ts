@@ -24,7 +24,7 @@ export interface RootTreeReaderOptions {
   /** belongs to the reader from now on */
   readonly source: ByteSource;
   readonly lfn: string;
-  /** called before and after each read of bytes */
+  /** called before, after, and from time to time during each read of bytes */
   readonly onRead: () => void;
 }
 

@@ -1,4 +1,5 @@
 /** Gives jsroot the bytes of a file from any source, and keeps what went wrong, since jsroot swallows errors of reading. */
+import { ROOT_SIGN_MS } from '../../core/limits.ts';
 import type { ByteRange, ByteSource } from '../remote/byte-source.ts';
 import type { RootFileProxy } from './jsroot.ts';
 
@@ -9,7 +10,7 @@ export class SourceProxy {
   readonly #signal: AbortSignal;
   #error: unknown;
 
-  /** @param onRead called before and after each read */
+  /** @param onRead called before, after, and from time to time during each read */
   constructor(source: ByteSource, sizeBytes: number, onRead: () => void, signal: AbortSignal) {
     this.#source = source;
     this.#sizeBytes = sizeBytes;
@@ -41,14 +42,17 @@ export class SourceProxy {
       const lengthBytes = Math.min(places[index + 1] ?? 0, this.#sizeBytes - offsetBytes);
       ranges.push({ offsetBytes, lengthBytes });
     }
+    this.#onRead();
+    const signs = setInterval(this.#onRead, ROOT_SIGN_MS);
     try {
-      this.#onRead();
       const results = await this.#source.readMany(ranges, this.#signal);
       this.#onRead();
       return results.map(({ buffer, byteOffset, length }) => new DataView(buffer, byteOffset, length));
     } catch (error) {
       this.#error = error;
       throw error;
+    } finally {
+      clearInterval(signs);
     }
   }
 }

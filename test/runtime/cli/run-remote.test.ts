@@ -101,12 +101,24 @@ describe('a run on remote input', () => {
     expect(positions).toEqual(Array.from({ length: EVENTS }, (_, index) => index + 1));
   });
 
-  it('ends with exit code 75 when the server goes, and the same command finishes when it is back', async () => {
-    server.faults = ({ range }) =>
-      range === undefined || range === 'bytes=0-0' ? [] : [{ kind: 'status', status: 404 }];
+  it('ends with exit code 75 when no server is there, and when it goes half-way; the same command then goes on', async () => {
     await server.kill();
     const gone = await run(server.url('/events.hepmc3').href, 'out');
     expect([gone.code, gone.stderr]).toEqual([75, expect.stringContaining('refused')]);
+    await server.revive();
+    let number = 0;
+    let killed: Promise<void> | undefined;
+    server.faults = ({ range }) => {
+      if (range === undefined || range === 'bytes=0-0') return [];
+      number += 1;
+      if (number > 1) killed ??= server.kill();
+      return [];
+    };
+    const halfWay = await run(server.url('/events.hepmc3').href, 'out', ['--prefetch', '128K', '--patience', '1s']);
+    expect([halfWay.code, halfWay.stderr]).toEqual([75, expect.stringContaining('the same command again goes on')]);
+    const { events } = JSON.parse(halfWay.stdout);
+    expect([events.finished + events.left, events.failed, events.left > 0]).toEqual([EVENTS, 0, true]);
+    await killed;
     server.faults = () => [];
     await server.revive();
     expect((await run(server.url('/events.hepmc3').href, 'out')).code).toBe(0);

@@ -79,6 +79,24 @@ describe('SequentialReader', () => {
     await reader.close(new Error('closed'));
   });
 
+  it('does not read on for a range that was given up', async () => {
+    let chunks = 0;
+    const reader = new SequentialReader('test', async function* counted() {
+      for (let at = 0; at < BYTES.length; at += 1000) {
+        chunks += 1;
+        yield BYTES.subarray(at, at + 1000);
+      }
+    });
+    const abort = new AbortController();
+    const givenUp = reader.readMany([{ offsetBytes: 600_000, lengthBytes: 10 }], abort.signal);
+    abort.abort(new Error('enough'));
+    await expect(givenUp).rejects.toThrow('enough');
+    await reader.readMany([{ offsetBytes: 0, lengthBytes: 10 }], never);
+    for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+    expect(chunks).toBeLessThan(3);
+    await reader.close(new Error('closed'));
+  });
+
   it('fails what is wanted beyond the end, and what waits when it is closed or given up', async () => {
     const reader = new SequentialReader(
       'test',

@@ -14,6 +14,8 @@ describe('parsePlace', () => {
   it.each([
     ['data/a.hepmc', ['local data/a.hepmc']],
     ['file:///data/a%20b', ['local /data/a b']],
+    ['file:/data/a.root', ['local /data/a.root']],
+    ['file:a.root', ['local a.root']],
     ['https://host/a?x=1', ['http https://host/a?x=1']],
     [
       'root://eos.cern.ch//eos/a.root',
@@ -33,9 +35,12 @@ describe('parsePlace', () => {
     expect(isRemotePlace(text)).toBe(!places[0]?.startsWith('local'));
   });
 
-  it.each(['s3://bucket/key', 'http://', 'root://host', 'granule+http://h/not-a-guid'])('refuses %s', (text) => {
-    expect(() => parsePlace(text)).toThrow(/cannot be read/);
-  });
+  it.each(['s3://bucket/key', 'file://elsewhere/a', 'http://', 'root://host', 'granule+http://h/not-a-guid'])(
+    'refuses %s',
+    (text) => {
+      expect(() => parsePlace(text)).toThrow(/cannot be read/);
+    },
+  );
 
   it('shows no password, signature or token of a URL', () => {
     expect(showUrl(new URL('https://user:secret@h/a?authz=secret'))).toBe('https://h/a?…');
