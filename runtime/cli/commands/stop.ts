@@ -1,6 +1,6 @@
 /** `granule stop`: drains a run that is on, from outside. */
 import type { Command } from 'commander';
-import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
+import { describeThrown, EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { STOP_WAIT_MS } from '../../../core/limits.ts';
 import { livenessOf, type ProcessIdentity, thisHost } from '../../../dispatcher/process-identity.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
@@ -24,16 +24,8 @@ function define(command: Command): void {
 async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
   const { holder, shownFolder } = await holderOf(parsed, surroundings);
   if (holder !== undefined) {
-    if (holder.host !== thisHost) {
-      throw new GranuleError(
-        'USAGE',
-        `${shownFolder}: the run is on ${holder.host} (process ${holder.pid}), not here`,
-        {
-          remedy: `run granule stop on ${holder.host}`,
-        },
-      );
-    }
-    process.kill(holder.pid, 'SIGTERM');
+    if (livenessOf(holder) === 'unknown') throw elsewhere(holder, shownFolder);
+    tellToStop(holder, shownFolder);
     await waitForEnd(holder, shownFolder);
   }
   await surroundings.results.write(
@@ -49,6 +41,28 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
 async function holderOf(parsed: ParsedArguments, surroundings: Surroundings) {
   await using opened = await openRun(parsed, surroundings);
   return { holder: opened.table.holder(), shownFolder: opened.shownFolder };
+}
+
+/** Its pid is that of another process here, if of any. */
+function elsewhere({ host, pid }: ProcessIdentity, shownFolder: string): GranuleError {
+  const where = host === thisHost ? 'in another container of this machine' : `on ${host}`;
+  return new GranuleError('USAGE', `${shownFolder}: the run is ${where} (process ${pid}), not here`, {
+    remedy: `run granule stop ${host === thisHost ? 'there' : where}`,
+  });
+}
+
+function tellToStop({ pid }: ProcessIdentity, shownFolder: string): void {
+  try {
+    process.kill(pid, 'SIGTERM');
+  } catch (cause) {
+    // It has just ended by itself.
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ESRCH') return;
+    const reason = describeThrown(cause).message;
+    throw new GranuleError('USAGE', `${shownFolder}: process ${pid} cannot be told to stop: ${reason}`, {
+      remedy: 'run granule stop as the user who started the run',
+      cause,
+    });
+  }
 }
 
 async function waitForEnd(holder: ProcessIdentity, shownFolder: string): Promise<void> {
