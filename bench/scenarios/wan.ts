@@ -4,41 +4,31 @@
  *
  * Events wait on a timer, so that the cores are free and only the hiding of the network is measured.
  */
-
 import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { systemClock } from '../../core/clock.ts';
-import { silentLogger } from '../../core/log.ts';
 import { moduleUrl } from '../../core/own-files.ts';
-import { indexFile } from '../../runtime/indexing/index-file.ts';
-import type { ByteRange } from '../../runtime/remote/byte-source.ts';
-import { EventDataReader } from '../../runtime/remote/event-data-reader.ts';
-import { HttpClient } from '../../runtime/remote/http-client.ts';
-import { HttpSource } from '../../runtime/remote/http-source.ts';
-import { REMOTE_DEFAULTS } from '../../runtime/remote/remote-options.ts';
 import { FarServer, type SentCounts } from '../far-server.ts';
 import { runFlow } from '../flow-run.ts';
+import { BARE_EVENTS, type RemoteWork, readAhead, readOneByOne } from '../remote-reading.ts';
 import { defineScenario, type ResultTable } from '../scenario.ts';
-import { describeSummary, interleave, type Measure, median, ratios } from '../statistics.ts';
+import { describeSummary, type Measure, median, ratios } from '../statistics.ts';
 import { writeTimedFiles } from '../timed-work.ts';
 
 const PAYLOAD = fileURLToPath(moduleUrl('bench/payloads/timed-events.ts'));
 /** Bytes of an event per ms of its hint: see `timed-work.ts`. */
 const BYTES_PER_HINT_MS = 64;
-/** Events of the loops without prefetch: a few seconds' worth. */
-const BARE_EVENTS = 60;
 /** Part of the file's events in the run that takes neighbouring ones only. */
 const CLUSTER_SHARE = 0.01;
 
-interface Work {
+const VARIANTS = ['local', 'near', 'far'] as const;
+type Variant = (typeof VARIANTS)[number];
+
+interface Work extends RemoteWork {
   readonly folder: string;
-  readonly path: string;
-  readonly workerCount: number;
-  readonly eventCount: number;
-  readonly eventMs: number;
-  readonly eventBytes: number;
+  /** of the run that is measured */
+  readonly out: string;
+  readonly index: string;
 }
 
 interface Measured {
@@ -53,7 +43,7 @@ export const scenario = defineScenario({
     near: { help: 'shorter round trip in ms', default: 100 },
     far: { help: 'longer round trip in ms', default: 300 },
     workers: { help: 'workers', default: 2 },
-    events: { help: 'events', default: 1500, quick: 400 },
+    events: { help: 'events', default: 1500, quick: 250 },
     event: { help: 'length of an event in ms', default: 20 },
     bytes: { help: 'size of an event', default: 50_000 },
   },
@@ -68,15 +58,19 @@ export const scenario = defineScenario({
       const name = basename(work.path);
       const inputs = { local: work.path, near: near.url(name), far: far.url(name) };
       const servers = { local: undefined, near, far };
-      const runs = await interleave(['local', 'near', 'far'] as const, repeats, (variant, round) => {
-        context.progress(`${variant}, round ${round + 1} of ${repeats}`);
-        return measure(work, inputs[variant], servers[variant], signal);
-      });
+      const runs: Record<Variant, Measured[]> = { local: [], near: [], far: [] };
+      for (let round = 1; round <= repeats; round += 1) {
+        context.progress(`local, near and far side by side, round ${round} of ${repeats}`);
+        const measured = await Promise.all(
+          VARIANTS.map((variant) => measure(placesOf(work, variant), inputs[variant], servers[variant], signal)),
+        );
+        for (const [index, variant] of VARIANTS.entries()) runs[variant].push(measured[index] as Measured);
+      }
       context.progress('one by one, without prefetch');
-      const bare = await measureBare(work, near.url(name), signal);
+      const bare = await readOneByOne(work, near.url(name), signal);
       context.progress('neighbouring events only, CPU per MB, equal outputs');
-      const clustered = await measureClustered(work, near, signal);
-      const cpuMsPerMB = await measureCpu(work, far.url(name), signal);
+      const clustered = await measureClustered(placesOf(work, 'near'), near, signal);
+      const cpuMsPerMB = await readAhead(work, far.url(name), signal);
       const identical = await outputsAreIdentical(work, inputs, signal);
 
       const throughput = (variant: 'near' | 'far'): number[] =>
@@ -106,9 +100,10 @@ export const scenario = defineScenario({
         pictures: [],
         notes: [
           'The clock starts when the last worker has initialized its payload and stops when the last event is durably finished.',
+          'The three runs of a round go on side by side: their events wait, so that the cores are free for all of them.',
           'Every answer of the servers begins a round trip late, the first on a connection two round trips.',
           'Without prefetch: as many loops as workers, each asking for an event, waiting for it, and then working on it.',
-          `Bytes are those of answers to range requests; each run reads the file once more to index it (${work.eventCount} events).`,
+          `Bytes are those of answers to range requests; the first run reads the file once more to index it (${work.eventCount} events).`,
           'CPU per MB: all threads of a process that does nothing but read the file by events, at the longer round trip.',
           'Warm-up: none in a run; every run is a fresh process, started before its clock.',
         ],
@@ -128,12 +123,19 @@ function writeWork(
   const [path = ''] = writeTimedFiles(folder, { lengthsMs, hintsMs, unitsPerMs: null, eventsPerFile: options.events });
   return {
     folder,
+    out: join(folder, 'out'),
+    index: join(folder, 'index'),
     path,
     workerCount: options.workers,
     eventCount: options.events,
     eventMs: options.event,
     eventBytes: readFileSync(path).length / options.events,
   };
+}
+
+/** Runs that are measured side by side share nothing but the file. */
+function placesOf(work: Work, variant: Variant): Work {
+  return { ...work, out: join(work.folder, variant), index: join(work.folder, `index-${variant}`) };
 }
 
 async function measure(
@@ -143,7 +145,7 @@ async function measure(
   signal: AbortSignal,
   events?: string,
 ): Promise<Measured> {
-  const out = join(work.folder, 'out');
+  const { out, index } = work;
   try {
     await server?.counts();
     const { readyMs, finishedMs } = await runFlow(
@@ -153,6 +155,7 @@ async function measure(
           payload: PAYLOAD,
           options: { workers: work.workerCount },
           out,
+          index,
           workers: work.workerCount,
           speculate: false,
           ...(events === undefined ? {} : { events }),
@@ -176,57 +179,6 @@ async function measureClustered(work: Work, server: FarServer, signal: AbortSign
   return sent.rangeBytes / (work.eventCount * work.eventBytes);
 }
 
-/** Milliseconds that loops take in which every event is asked for when its turn has come. */
-async function measureBare(work: Work, url: string, signal: AbortSignal): Promise<number> {
-  const client = new HttpClient(REMOTE_DEFAULTS, systemClock);
-  const source = new HttpSource(client, new URL(url));
-  const ranges = (await rangesOf(work)).slice(0, BARE_EVENTS);
-  await source.open(signal);
-  const start = performance.now();
-  let next = 0;
-  const loop = async (): Promise<void> => {
-    for (let range = ranges[next++]; range !== undefined; range = ranges[next++]) {
-      await source.read(range, signal);
-      await delay(work.eventMs, undefined, { signal });
-    }
-  };
-  await Promise.all(Array.from({ length: work.workerCount }, loop));
-  const wallMs = performance.now() - start;
-  await source.close();
-  await client.close();
-  return (wallMs * BARE_EVENTS) / ranges.length;
-}
-
-/** CPU time of reading all events as the token extractor does, with nothing else in the process. */
-async function measureCpu(work: Work, url: string, signal: AbortSignal): Promise<number> {
-  const { file } = await indexFile(work.path);
-  const requests = (await rangesOf(work)).map((range) => ({ ...range, fileIndex: 0 }));
-  const options = { remote: REMOTE_DEFAULTS, cache: undefined, prefetchBytesMax: 64 * 1024 * 1024 };
-  const reader = await EventDataReader.open(options, silentLogger);
-  try {
-    reader.addFile({ fileIndex: 0, record: file.record, places: [url] });
-    reader.plan(requests);
-    const before = process.cpuUsage();
-    for (let at = 0; at < requests.length; at += 10) await reader.read(requests.slice(at, at + 10), signal);
-    const { user, system } = process.cpuUsage(before);
-    return (user + system) / 1000 / ((work.eventCount * work.eventBytes) / 1e6);
-  } finally {
-    await reader.close();
-  }
-}
-
-/** Every line is an event. */
-async function rangesOf(work: Work): Promise<ByteRange[]> {
-  const bytes = readFileSync(work.path);
-  const ranges: ByteRange[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const end = bytes.indexOf(10, at) + 1;
-    ranges.push({ offsetBytes: at, lengthBytes: end - at });
-    at = end;
-  }
-  return ranges;
-}
-
 async function outputsAreIdentical(
   work: Work,
   inputs: { readonly local: string; readonly near: string },
@@ -247,7 +199,7 @@ async function outputsAreIdentical(
 
 function tableOf(
   work: Work,
-  runs: Readonly<Record<'local' | 'near' | 'far', readonly Measured[]>>,
+  runs: Readonly<Record<Variant, readonly Measured[]>>,
   { near, far, bare }: { readonly near: number; readonly far: number; readonly bare: number },
 ): ResultTable {
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
