@@ -144,6 +144,16 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     expect(notFinalized).toEqual(['no room']);
   });
 
+  it.each([
+    ['removes what everything rests on', 'delete globalThis.process; globalThis.setTimeout = undefined;'],
+    ['breaks what everything rests on', `Promise.prototype.then = () => { throw new Error('hijacked'); };`],
+  ])('whose payload %s costs no other event anything', async (_, body) => {
+    const folder = folderOf(echoing(`if (n === 5) { ${body} }`));
+    const summary = await folder.run({ isolation, timeout: '2s', failuresMax: 2 });
+    expect(summary.events.left).toBe(0);
+    expect(folder.merged()).toEqual(expect.arrayContaining(numbersBut(5)));
+  });
+
   it('that hangs in a hook for a new file or range fails the event that comes with it', async () => {
     const folder = folderOf(
       echoing('').replace(
