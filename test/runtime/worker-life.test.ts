@@ -154,8 +154,9 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     const body = `if (n === 5) Promise.prototype.then = () => { throw new Error('hijacked'); };`;
     const folder = folderOf(echoing(body));
     const summary = await folder.run({ isolation, timeout: '2s', failuresMax: 2 });
-    expect(summary.events.left).toBe(0);
-    expect(folder.merged()).toEqual(expect.arrayContaining(numbersBut(5)));
+    // Others of its batch may fail with it, each time.
+    expect(summary).toMatchObject({ ending: 'failed-events', events: { left: 0 } });
+    expect(folder.merged().length).toBeGreaterThan(EVENTS / 2);
   });
 
   it('that hangs in a hook for a new file or range fails the event that comes with it', async () => {
