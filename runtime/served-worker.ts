@@ -55,6 +55,11 @@ export class ServedWorker {
     this.#batchesMax = session.board.claims === undefined ? 1 : BATCHES_PER_WORKER;
   }
 
+  /** True when it will ask soon: it starts, or closes its files. */
+  get isAbsent(): boolean {
+    return !this.#asks && this.#batches.length === 0;
+  }
+
   /** True when it has nothing to execute until it is given something. */
   get isWaiting(): boolean {
     return this.#asks && this.#batches.length === 0;

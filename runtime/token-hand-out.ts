@@ -3,7 +3,8 @@
  * the token scatterer, which talks to the workers.
  *
  * - Tokens are handed out in the order of the queue to whoever has room: first to workers that wait, then one batch ahead
- *   to those that execute.
+ *   to those that execute. Nobody is given work ahead while another worker is about to ask for its first: where events are
+ *   long, what comes early in the queue would wait behind one of them.
  * - A worker that waits beside an empty queue gets half of what waits in the hands of another one, so nothing waits behind
  *   a long event while a core is idle. One that still has a batch takes nothing from others.
  * - With nothing to get, a worker closes the files that wait for further ranges; at the end it is dismissed.
@@ -106,7 +107,7 @@ export class TokenHandOut {
 
   /** Gives a worker as many batches as it may have, as far as the queue reaches. */
   supply(worker: ServedWorker): void {
-    while (worker.hasRoom) {
+    while (worker.hasRoom && (worker.isWaiting || !this.#awaitsWorker())) {
       const tokens = this.#takeQueued(worker);
       if (tokens.length === 0) return;
       this.#give(worker, tokens);
@@ -138,6 +139,11 @@ export class TokenHandOut {
   #serveAll(): void {
     for (const worker of this.#workers.values()) if (worker.isWaiting) this.serve(worker);
     for (const worker of this.#workers.values()) this.supply(worker);
+  }
+
+  #awaitsWorker(): boolean {
+    for (const { isAbsent, takes } of this.#workers.values()) if (isAbsent && takes !== 'suspects') return true;
+    return false;
   }
 
   #takeQueued({ takes, board }: ServedWorker): HeldToken[] {

@@ -137,6 +137,15 @@ describe('the hand-out of tokens', () => {
     );
   });
 
+  it('lets nothing wait behind a long token for a worker that is about to ask', () => {
+    const { handOut, workers } = setUp(3);
+    handOut.size.learn([finished(1000)]);
+    handOut.add(Array.from({ length: 6 }, (_, index) => held(index)));
+    // Each asks, takes its batch and begins it before the next one is there.
+    for (const worker of workers) for (let step = 0; step < 3; step += 1) worker.step(handOut);
+    expect(workers.map(({ executed }) => executed)).toEqual([[0], [1], [2]]);
+  });
+
   it('follows the order of the queue: where all take equally long, so does the execution', () => {
     const { handOut, workers } = setUp(3);
     handOut.size.learn([finished(1000)]);
