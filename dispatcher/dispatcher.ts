@@ -62,20 +62,27 @@ export class Dispatcher implements DispatcherApi, MergeApi {
 
   /** As {@link open}, over any store. The store is closed with the dispatcher, and when it cannot be used. */
   static async start(options: Omit<DispatcherOptions, 'path'>, drive: DispatcherDrive): Promise<Dispatcher> {
+    const { store, path } = drive;
     try {
-      checkSchema(drive.store, drive.path);
-      const dispatcher = new Dispatcher(options, drive);
-      await dispatcher.#finishDeletions();
-      return dispatcher;
+      checkSchema(store, path);
+      const lock = new StoreLock(store, options.clock, { path, force: options.force });
+      try {
+        const dispatcher = new Dispatcher(options, drive, lock);
+        await dispatcher.#finishDeletions();
+        return dispatcher;
+      } catch (error) {
+        lock.giveBackToDead();
+        throw error;
+      }
     } catch (error) {
-      await drive.store.close();
+      await store.close();
       throw error;
     }
   }
 
-  private constructor(options: Omit<DispatcherOptions, 'path'>, drive: DispatcherDrive) {
+  private constructor(options: Omit<DispatcherOptions, 'path'>, drive: DispatcherDrive, lock: StoreLock) {
     const { store } = drive;
-    this.#lock = new StoreLock(store, options.clock, { path: drive.path, force: options.force });
+    this.#lock = lock;
     const commit = new GroupCommit(store, {
       defer: drive.defer,
       onFailure: (error) => {
