@@ -108,7 +108,7 @@ export class InputReading {
     const { catalogPath } = options;
     const catalogue = catalogPath === null ? undefined : await readCatalogue(catalogPath, currentFolder);
     const named = options.inputs.map((input) => catalogue?.find(input)?.places[0] ?? input);
-    const expanded = await expandInputs(named, { stdin, outFolder: options.outFolder });
+    const expanded = await expandInputs(named, { stdin, signal: parts.signal, outFolder: options.outFolder });
     const files = expanded.places.map(({ place }): RemoteFile => cataloguedFile(catalogue, place, currentFolder));
     parts.onPlaces?.(files.flatMap(({ places }) => places));
     const reading = new InputReading(expanded, files, options, parts);

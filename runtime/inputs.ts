@@ -5,6 +5,7 @@
 import type { Dirent } from 'node:fs';
 import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { GranuleError } from '../core/errors.ts';
@@ -25,7 +26,9 @@ export interface ExpandedInputs {
 
 export interface InputSurroundings {
   /** where `-` reads its list from */
-  readonly stdin: AsyncIterable<Uint8Array>;
+  readonly stdin: Readable;
+  /** ends the wait for stdin */
+  readonly signal?: AbortSignal;
   /** the run's own output folder: not looked into when it lies below an input folder */
   readonly outFolder: string;
 }
@@ -37,6 +40,8 @@ const RUN_FILES = new Set(['manifest.json', 'report.json', 'report.html', 'PoolF
  * Places in the order given; what one glob or folder stands for is sorted by code units. Errors are collected, since
  * good files beside a missing one are still processed. The same file given twice is kept twice, for
  * {@link DistinctFiles} to refuse.
+ *
+ * @throws the signal's reason
  */
 export async function expandInputs(inputs: readonly string[], around: InputSurroundings): Promise<ExpandedInputs> {
   const places: InputPlace[] = [];
@@ -44,7 +49,7 @@ export async function expandInputs(inputs: readonly string[], around: InputSurro
   const walk: Walk = { outFolder: around.outFolder, refused };
   for (const input of inputs) {
     try {
-      for (const entry of await readList(input, around.stdin)) {
+      for (const entry of await readList(input, around)) {
         try {
           for (const place of await expandPlace(entry, walk)) places.push(place);
         } catch (error) {
@@ -52,6 +57,7 @@ export async function expandInputs(inputs: readonly string[], around: InputSurro
         }
       }
     } catch (error) {
+      around.signal?.throwIfAborted();
       refused.push(asRefusal(error, input));
     }
   }
@@ -72,10 +78,10 @@ function asRefusal(error: unknown, place: string): GranuleError {
 }
 
 /** The entries of `@file` and `-`: one place a line, `#` begins a comment line. Anything else is its own entry. */
-async function readList(input: string, stdin: AsyncIterable<Uint8Array>): Promise<readonly string[]> {
+async function readList(input: string, around: InputSurroundings): Promise<readonly string[]> {
   if (input !== '-' && !input.startsWith('@')) return [input];
   const name = input === '-' ? 'list on stdin' : `list ${input.slice(1)}`;
-  const content = input === '-' ? await readText(stdin) : await readListFile(input.slice(1));
+  const content = input === '-' ? await readStdin(around) : await readListFile(input.slice(1));
   const entries = content
     .split('\n')
     .map((line) => line.trim())
@@ -94,6 +100,10 @@ async function readList(input: string, stdin: AsyncIterable<Uint8Array>): Promis
     });
   }
   return entries;
+}
+
+function readStdin({ stdin, signal }: InputSurroundings): Promise<string> {
+  return readText(signal === undefined ? stdin : addAbortSignal(signal, stdin));
 }
 
 async function readListFile(path: string): Promise<string> {

@@ -73,7 +73,7 @@ export async function indexPlaces(
 ): Promise<{ readonly indexed: readonly IndexedPlace[]; readonly refusedCount: number }> {
   const { stdin, currentFolder } = surroundings;
   const indexPath = indexFolder(parsed, surroundings);
-  const { places, refused } = await expandInputs(inputs, { stdin, outFolder: indexPath });
+  const { places, refused } = await expandInputs(inputs, { stdin, signal, outFolder: indexPath });
   const sources = await sourceOptions(parsed, surroundings);
   await using pool = new IndexingPool({
     indexPath,

@@ -1,12 +1,13 @@
 /** `granule run`: the whole flow, from event files to merged outputs. The same command again resumes. */
 import { relative } from 'node:path';
 import type { Command } from 'commander';
-import type { ExitCode } from '../../../core/errors.ts';
+import { EXIT, type ExitCode, isGranuleError } from '../../../core/errors.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { BUILTIN_PAYLOADS, findBuiltinPayload } from '../../../payloads/builtin/builtin-payloads.ts';
 import type { ResolvedRunOptions } from '../../options.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defaultLimits } from '../default-limits.ts';
+import { describeError } from '../error-report.ts';
 import { defineRunFlags, readOptionLayers } from '../option-layers.ts';
 import { listenForStopSignals } from '../stop-signals.ts';
 import { formatSummary } from '../summary-tables.ts';
@@ -63,6 +64,12 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
       flags['json'] === true ? `${JSON.stringify(summary)}\n` : formatSummary(summary, surroundings.currentFolder),
     );
     return summary.exitCode;
+  } catch (error) {
+    const isInterrupted =
+      isGranuleError(error) && error.code === 'STOPPED_EARLY' && signals.drain.reason === 'interrupted';
+    if (!isInterrupted) throw error;
+    surroundings.notices.write(describeError(error, false));
+    return EXIT.interrupted;
   } finally {
     signals.dispose();
   }

@@ -156,4 +156,14 @@ describe('a run that is told to stop', () => {
       .toBe(false);
     expect(readdirSync(join(outPath, '.granule/unmerged'))).toEqual([]);
   });
+
+  it('ends the wait for a list of inputs on stdin', async () => {
+    const folder = folderOf('');
+    const ended = await granule(['run', '-', '--payload', 'noop', '--out', 'out'], {
+      cwd: folder.path,
+      stdin: null,
+      withChild: signalsAfter(join(folder.outPath, '.granule'), 'SIGINT'),
+    });
+    expect([ended.code, ended.stderr]).toEqual([130, expect.not.stringContaining('stdin')]);
+  });
 });

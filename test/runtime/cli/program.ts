@@ -16,7 +16,8 @@ export interface Ended {
 export interface Surroundings {
   readonly cwd?: string;
   readonly environment?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
+  /** null: stays open, and says nothing */
+  readonly stdin?: string | null;
   /** receives the child once it runs */
   readonly withChild?: (child: ChildProcess) => void;
 }
@@ -45,7 +46,7 @@ export function granule(args: readonly string[], surroundings: Surroundings = {}
     child.on('error', reject);
     child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr }));
     child.stdin.on('error', () => undefined); // a program that does not read its stdin
-    child.stdin.end(surroundings.stdin ?? '');
+    if (surroundings.stdin !== null) child.stdin.end(surroundings.stdin ?? '');
     surroundings.withChild?.(child);
   });
 }
