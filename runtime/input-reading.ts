@@ -7,11 +7,12 @@
  */
 import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
-import { GranuleError, isGranuleError } from '../core/errors.ts';
+import { GranuleError } from '../core/errors.ts';
 import type { FileRecord } from '../core/file-index.ts';
 import { INDEXING_THREADS_MAX } from '../core/limits.ts';
 import { cataloguedFile, readCatalogue } from './catalogue/catalogued-files.ts';
 import { IndexingPool, type RemoteFile } from './indexing/indexing-pool.ts';
+import { type AnswerParts, answerFor, type InputAnswer, refuseInput } from './input-answer.ts';
 import { type InputSet, noUsableInput, type RefusedInput, type UsableInput } from './input-set.ts';
 import { DistinctFiles, type ExpandedInputs, expandInputs } from './inputs.ts';
 import type { ResolvedRunOptions } from './options.ts';
@@ -44,19 +45,16 @@ export interface InputReadingParts {
   readonly onPlaces?: (places: readonly string[]) => void;
 }
 
-type Answer = UsableInput | RefusedInput | { readonly gone: GranuleError };
-
 export class InputReading {
   readonly #files: readonly RemoteFile[];
   readonly #parts: InputReadingParts;
-  /** the index is shared with other runs: what a path held for another one does not matter */
   readonly #isIndexShared: boolean;
   /** a file is taken only after those given before it */
   readonly #inOrder: boolean;
   readonly #pool: IndexingPool;
   readonly #abort = new AbortController();
   /** by place in `#files`; undefined while awaited */
-  readonly #answers: (Answer | undefined)[];
+  readonly #answers: (InputAnswer | undefined)[];
   /** places in `#files` of usable ones that were not taken yet; with `#inOrder`, of all from some place on */
   #untaken: number[] = [];
   readonly #taken = new Set<number>();
@@ -83,7 +81,7 @@ export class InputReading {
     this.#files = files;
     this.#parts = parts;
     this.#unfound = expanded.refused.map((error) =>
-      this.#refuse(absolutePlace(String(error.details['place'] ?? ''), currentFolder), error),
+      refuseInput(absolutePlace(String(error.details['place'] ?? ''), currentFolder), error, parts.events),
     );
     this.#isIndexShared = options.indexFolder !== null;
     this.#inOrder = options.eventsPerOutput !== null || options.limitEvents !== null;
@@ -177,7 +175,7 @@ export class InputReading {
       if ('error' in answer) continue;
       const objection = this.#objectionTo(answer.record);
       if (objection !== undefined) {
-        this.#answers[index] = this.#refuse(answer.place, objection);
+        this.#answers[index] = refuseInput(answer.place, objection, this.#parts.events);
         continue;
       }
       this.#distinct.add({ place: answer.place, lfn: answer.record.lfn, guid: answer.record.guid });
@@ -214,8 +212,14 @@ export class InputReading {
     if (signal.aborted) this.#abort.abort(signal.reason);
     signal.addEventListener('abort', () => this.#abort.abort(signal.reason), { once: true });
     await this.#pool.skipUnchanged(this.#files.map(({ places }) => places[0]).filter((place) => !isRemotePlace(place)));
+    const parts: AnswerParts = {
+      pool: this.#pool,
+      events: this.#parts.events,
+      signal: this.#abort.signal,
+      isIndexShared: this.#isIndexShared,
+    };
     for (const [index, file] of this.#files.entries()) {
-      this.#index(file, index).then(
+      answerFor(file, index, parts).then(
         (answer) => this.#settle(index, answer),
         (error: unknown) => {
           this.#failure ??= { error };
@@ -226,7 +230,7 @@ export class InputReading {
     if (this.isComplete) void this.#pool.close();
   }
 
-  #settle(index: number, answer: Answer): void {
+  #settle(index: number, answer: InputAnswer): void {
     this.#answers[index] = answer;
     this.#awaitedCount -= 1;
     if (!isRemotePlace(this.#files[index]?.places[0] ?? '')) this.#awaitedLocalCount -= 1;
@@ -239,44 +243,6 @@ export class InputReading {
   #tell(): void {
     this.#isNews = true;
     this.#wake();
-  }
-
-  async #index(file: RemoteFile, rank: number): Promise<Answer> {
-    const startedMs = performance.now();
-    const [place, ...replicas] = file.places;
-    // What a path held when another run read it does not matter: the event table knows what this run began with.
-    const how = { signal: this.#abort.signal, acceptChange: this.#isIndexShared };
-    try {
-      const indexing = isRemotePlace(place) ? this.#pool.indexRemote(file, how) : this.#pool.index(place, how);
-      const { record, outcome, previousGuid } = await indexing;
-      if (outcome === 'changed' && !this.#isIndexShared) throw changed(place, String(previousGuid), record.guid);
-      this.#parts.events.emit('input:indexed', {
-        place,
-        lfn: record.lfn,
-        guid: record.guid,
-        format: record.format,
-        eventCount: record.eventCount,
-        sizeBytes: record.sizeBytes,
-        wasRead: outcome === 'read',
-        wallMs: performance.now() - startedMs,
-      });
-      return { place, replicas, record, rank };
-    } catch (error) {
-      if (!isGranuleError(error)) throw error;
-      if (error.code === 'SOURCE_UNREACHABLE') return { gone: error };
-      if (!isAboutOneInput(error)) throw error;
-      return this.#refuse(place, error);
-    }
-  }
-
-  #refuse(place: string, error: GranuleError): RefusedInput {
-    this.#parts.events.emit('input:refused', {
-      place,
-      code: error.code,
-      message: error.message,
-      ...(error.remedy === undefined ? {} : { remedy: error.remedy }),
-    });
-    return { place, error };
   }
 }
 
@@ -307,20 +273,4 @@ export async function readInputs(
 function absolutePlace(named: string, currentFolder: string): string {
   const isList = named === '-' || named.startsWith('@');
   return isList || isRemotePlace(named) ? named : resolve(currentFolder, named);
-}
-
-/** Errors that leave the other files usable. */
-function isAboutOneInput({ code }: GranuleError): boolean {
-  return code !== 'INPUT_CHANGED' && (code.startsWith('INPUT_') || code.startsWith('SOURCE_'));
-}
-
-function changed(place: string, before: string, now: string): GranuleError {
-  return new GranuleError(
-    'INPUT_CHANGED',
-    `${place} has other content than when this run began (GUID ${before} then, ${now} now)`,
-    {
-      details: { place, before, now },
-      remedy: 'restore the file, or begin a new run with another --out (or --fresh to throw this one away)',
-    },
-  );
 }

@@ -12,7 +12,6 @@ import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { writeRunCatalogue } from './catalogue/run-catalogue.ts';
 import { setCostHints } from './cost-hints.ts';
-import { countEvents } from './event-counts.ts';
 import type { Flow } from './flow.ts';
 import type { InputReading } from './input-reading.ts';
 import { admitLateInputs } from './late-inputs.ts';
@@ -25,6 +24,7 @@ import { createRunFolders, type RunFolders, runFolders } from './run-folders.ts'
 import type { RunHandle, RunSurroundings } from './run-handle.ts';
 import { RunMeter } from './run-meter.ts';
 import { type RunParts, removeOldRun, startParts } from './run-parts.ts';
+import { progressOf } from './run-progress.ts';
 import { recoverRun } from './run-recovery.ts';
 import type { RunSummary } from './run-summary.ts';
 import { openTask, type RunTask } from './run-task.ts';
@@ -266,22 +266,13 @@ class Run {
   }
 
   #emitProgress(dispatcher: Dispatcher, task: RunTask, flow: Flow, { awaitedCount }: InputReading): void {
-    const { events, unmergedFileCount } = dispatcher.getTask(task.taskID);
-    const { total, finished, failed } = countEvents(events);
-    const isAllProcessed = finished + failed === total && awaitedCount === 0;
-    this.events.emit('progress', {
-      phase: flow.isDraining ? 'draining' : isAllProcessed ? 'merging' : 'processing',
-      inputsAwaited: awaitedCount,
-      eventsTotal: total,
-      eventsFinished: finished,
-      eventsFailed: failed,
-      eventsFinishedNow: this.#meter.finishedEvents,
-      eventsRetried: this.#meter.retriedEvents,
-      workersBusy: flow.busyCount,
-      workerCount: this.#options.workerCount,
-      unmergedFiles: unmergedFileCount,
-      elapsedMs: Date.now() - this.#surroundings.startedAtMs,
-    });
+    const elapsedMs = Date.now() - this.#surroundings.startedAtMs;
+    const status = dispatcher.getTask(task.taskID);
+    const { workerCount } = this.#options;
+    this.events.emit(
+      'progress',
+      progressOf({ status, flow, meter: this.#meter, awaitedCount, workerCount, elapsedMs }),
+    );
   }
 
   #noteFatal(error: unknown): void {
