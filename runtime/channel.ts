@@ -2,12 +2,14 @@
  * Channels: the only door to ZeroMQ. Messages are typed as tagged unions in `core/messages.ts` and packed by
  * `message-codec.ts`; large bytes ride beside them as frames of their own, uncopied by the encoder.
  *
- * On the wire a message is `[version (1 byte)] [msgpack body] [data frame]*`; a server's socket puts the peer's
+ * On the wire a message is `[version] [msgpack body] [data frame]*`; a server's socket puts the peer's
  * identity before it. A body with another version is refused.
  *
  * Rules that keep a process alive (each was seen to abort one when broken):
  * - a thread that may die at any moment has no call of a socket pending: it calls `receive()` for a message that is there
  *   (see {@link Arrivals}), and sends what is taken at once;
+ * - what such a thread sends is text, of which ZeroMQ makes a copy: bytes it would send from the thread's memory, some time
+ *   later, and whoever dies meanwhile has sent something else;
  * - a thread is not ended while it loads ZeroMQ or is in one of its calls (see `execution-board.ts`);
  * - a socket has one send at a time: {@link SendQueue} serialises them;
  * - a thread that dies by an uncaught exception closes its channels first;
@@ -33,6 +35,8 @@ export interface Arrivals {
 export const CHANNEL_VERSION = 3;
 
 const VERSION_FRAME = Uint8Array.of(CHANNEL_VERSION);
+/** Before a body that is text: each byte is one character. */
+const VERSION_FRAME_OF_TEXT = Uint8Array.of(CHANNEL_VERSION, 1);
 
 export interface Received<In> {
   readonly message: In;
@@ -54,7 +58,8 @@ function decode<In>(frames: readonly Buffer[]): Received<In> {
   const [version, body, ...data] = frames;
   assert(version !== undefined && body !== undefined, 'a message has a version and a body');
   assert(version[0] === CHANNEL_VERSION, `channel version is ${CHANNEL_VERSION}, found ${version[0]}`);
-  return { message: decodeMessage(body) as In, frames: data };
+  const bytes = version.length === VERSION_FRAME_OF_TEXT.length ? Buffer.from(body.toString(), 'latin1') : body;
+  return { message: decodeMessage(bytes) as In, frames: data };
 }
 
 /**
@@ -134,7 +139,13 @@ export class PeerChannel<In, Out> {
 
   /** Resolves when ZeroMQ has taken the message. The bytes of `frames` belong to the channel from then on. */
   send(message: Out, frames: readonly Uint8Array[] = []): Promise<void> {
-    return this.#queue.push([VERSION_FRAME, encodeMessage(message), ...frames]);
+    const body = encodeMessage(message);
+    if (this.#arrivals === undefined) return this.#queue.push([VERSION_FRAME, body, ...frames]);
+    assert(frames.length === 0, 'a thread that may die sends no frames');
+    return this.#queue.push([
+      VERSION_FRAME_OF_TEXT,
+      Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'),
+    ]);
   }
 
   /** The next message; undefined once the channel is closed. One call at a time. */

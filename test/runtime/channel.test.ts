@@ -51,6 +51,26 @@ describe.each(Object.keys(transports))('a channel over %s', (transport) => {
     await Promise.all(sends);
   });
 
+  it('carries whatever a thread sends that may die at any moment', async () => {
+    const where = address();
+    const server = await ServerChannel.bind<{ readonly kind: 'bytes'; readonly bytes: Uint8Array }, Numbered>(where);
+    const client = PeerChannel.connectClient<Numbered, { readonly kind: 'bytes'; readonly bytes: Uint8Array }>(
+      where,
+      'mortal',
+      { moreThan: () => Promise.resolve() },
+    );
+    cleanups.push(
+      () => server.close(),
+      () => client.close(),
+    );
+    for (const length of [0, 1, 127, 128, 129, 5000, 300_000]) {
+      const bytes = Uint8Array.from({ length }, (_, index) => (index * 7) % 256);
+      await client.send({ kind: 'bytes', bytes });
+      const received = await server.receive();
+      expect(Buffer.compare(received?.message.bytes ?? new Uint8Array(0), bytes)).toBe(0);
+    }
+  });
+
   it('routes answers to the client that asked', async () => {
     const where = address();
     const server = await ServerChannel.bind<Numbered, Numbered>(where);
