@@ -4,7 +4,10 @@
  * be closed.
  */
 import { join } from 'node:path';
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 import { isMainThread } from 'node:worker_threads';
+import { describeThrown } from '../core/errors.ts';
 import type { FromWorker, ToWorker } from '../core/messages.ts';
 import { PeerChannel } from './channel.ts';
 import type { WorkerBoard } from './execution-board.ts';
@@ -15,7 +18,11 @@ import { ThreadCpuClock } from './thread-cpu-clock.ts';
 import { WORKER_LOG_NAME, WorkerLog } from './worker-log.ts';
 import { type SessionEnd, WorkerSession } from './worker-session.ts';
 
-/** Resolves when the session is over; `end`: nothing foreign is left, the thread may be used again. */
+/**
+ * Resolves when the session is over; `end`: nothing foreign is left, the thread may be used again.
+ *
+ * @throws what the payload has made of what everything here rests on
+ */
 export async function runSession(data: SessionData, board: WorkerBoard): Promise<SessionEnd> {
   const channel = PeerChannel.connectClient<ToWorker, FromWorker>(data.channelAddress, data.peer, board.arrivals);
   const log = new WorkerLog(join(data.folder, WORKER_LOG_NAME), data.logLevel);
@@ -40,6 +47,9 @@ export async function runSession(data: SessionData, board: WorkerBoard): Promise
 
   try {
     return await session.run();
+  } catch (error) {
+    log.error(`the session broke: ${describeThrown(error).message}`);
+    throw error;
   } finally {
     await channel.close();
     cpuClock.close();

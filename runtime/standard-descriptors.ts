@@ -5,6 +5,8 @@
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 
 /**
  * Closing one of them fails from now on in this thread, as an error of whoever tries. (In a process it would be what

@@ -5,6 +5,8 @@
  * Elsewhere wall time stands in for it.
  */
 import { closeSync, openSync, readSync } from 'node:fs';
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 
 export class ThreadCpuClock {
   readonly #fd: number | undefined;

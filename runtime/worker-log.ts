@@ -4,6 +4,8 @@
  */
 import { closeSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 import { format } from 'node:util';
 import { LOG_LINE_CHARS_MAX, LOG_TAIL_BYTES, LOG_TAIL_LINES } from '../core/limits.ts';
 import type { LogLevel } from '../core/log.ts';
@@ -59,8 +61,19 @@ export class WorkerLog extends LineLog {
         callback?.();
         return true;
       };
-    Object.assign(process.stdout, { write: capture('info') });
-    Object.assign(process.stderr, { write: capture('error') });
+    for (const [stream, level] of [
+      [process.stdout, 'info'],
+      [process.stderr, 'error'],
+    ] as const) {
+      const write = capture(level);
+      // It stays open: others of this thread write there, too.
+      const end = (last?: unknown, ...rest: unknown[]): typeof stream => {
+        if (typeof last === 'function') last();
+        else write(last ?? '', ...rest);
+        return stream;
+      };
+      Object.assign(stream, { write, end });
+    }
   }
 
   protected line(level: LineLevel, message: string, fields: object | undefined): void {

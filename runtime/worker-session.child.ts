@@ -2,6 +2,8 @@
  * Entry of a worker's process. Receives its session by IPC and serves it over the same channel as a thread would. Ends
  * with its session, and with its parent.
  */
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 import { openWorkerBoard } from './board-file.ts';
 import { SESSION_OVER, type SessionData } from './session-data.ts';
 import { runSession } from './session-main.ts';
@@ -17,9 +19,16 @@ for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const) proces
 
 process.once('disconnect', () => process.exit(0));
 process.once('message', (received: ChildSessionData) => {
-  const { sharedPath, ...data } = received;
-  const shared = sharedPath === null ? undefined : readSharedData(sharedPath);
-  void runSession({ ...data, shared }, openWorkerBoard(data.board)).finally(() =>
-    process.send?.(SESSION_OVER, () => process.exit(0)),
-  );
+  void serve(received);
 });
+
+async function serve({ sharedPath, ...data }: ChildSessionData): Promise<void> {
+  try {
+    const shared = sharedPath === null ? undefined : readSharedData(sharedPath);
+    await runSession({ ...data, shared }, openWorkerBoard(data.board));
+  } catch {
+    // Its log says why.
+    process.exit(1);
+  }
+  process.send?.(SESSION_OVER, () => process.exit(0));
+}

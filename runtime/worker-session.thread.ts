@@ -1,19 +1,34 @@
 /** Entry of a worker's thread: one long-running task of the pool. */
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 import { threadId } from 'node:worker_threads';
+import { SENDING_MS_MAX } from '../core/limits.ts';
 import { openWorkerBoard } from './board-file.ts';
+import type { WorkerBoard } from './execution-board.ts';
 import type { SessionData } from './session-data.ts';
 import { runSession } from './session-main.ts';
+import type { SessionEnd } from './worker-session.ts';
 
 export default async function runInThread(data: SessionData): Promise<void> {
   const board = openWorkerBoard(data.board);
   board.noteThread(threadId, systemThreadID());
-  const outcome = await runSession(data, board);
+  const outcome = await outcomeOf(data, board);
   // A thread whose payload may still be at work is not used again.
   if (outcome !== 'end') process.exit(0);
   process.removeAllListeners('uncaughtException');
   process.removeAllListeners('unhandledRejection');
+}
+
+async function outcomeOf(data: SessionData, board: WorkerBoard): Promise<SessionEnd> {
+  try {
+    return await runSession(data, board);
+  } catch {
+    // Its log says why. ZeroMQ may still be sending from this thread's memory.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SENDING_MS_MAX);
+    process.exit(1);
+  }
 }
 
 /** 0 where there is no `/proc`. */

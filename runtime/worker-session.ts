@@ -8,6 +8,8 @@
  *
  * What it executes batches with is in `batch-execution.ts`; `payload-guard.ts` keeps it going whatever the payload does.
  */
+// Not the global one: a payload may remove that.
+import process from 'node:process';
 import { assertNever } from '../core/assert.ts';
 import { serialiseError } from '../core/errors.ts';
 import type { FromWorker, ToWorker } from '../core/messages.ts';

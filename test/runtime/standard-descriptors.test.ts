@@ -16,6 +16,7 @@ const BODY = `const fs = await import('node:fs');
     const file = fs.openSync(context.folder + '/other', 'w');
     counts.push(fs.writeSync(file, bytes, 2, 6), await call(fs.write, file, 'text'), fs.writevSync(file, [bytes]));
     fs.closeSync(file);
+    await new Promise((resolve) => process.stdout.end('last words', resolve));
     context.output('OUT').write({ counts });`;
 
 it('goes to the log of the worker, while other files are written as ever', async () => {
@@ -33,7 +34,7 @@ it('goes to the log of the worker, while other files are written as ever', async
       .split('\n')
       .filter((line) => line.includes('eventRangeID'))
       .map((line) => JSON.parse(line).msg);
-    expect(messages).toEqual(['one', 'two', 'middle', 'middle', 'ab', 'three', 'middle', '<<middle>>']);
+    expect(messages).toEqual(['one', 'two', 'middle', 'middle', 'ab', 'three', 'middle', '<<middle>>', 'last words']);
   } finally {
     folder.remove();
   }

@@ -144,6 +144,21 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     expect(notFinalized).toEqual(['no room']);
   });
 
+  it('whose payload removes what everything rests on goes on', async () => {
+    const folder = folderOf(echoing('if (n === 5) { delete globalThis.process; globalThis.setTimeout = undefined; }'));
+    expect(await folder.run({ isolation })).toMatchObject({ ending: 'complete' });
+    expect(folder.merged()).toEqual(numbersBut());
+  });
+
+  it.skipIf(isolation === 'thread')('whose payload breaks what everything rests on is replaced', async () => {
+    const body = `if (n === 5) Promise.prototype.then = () => { throw new Error('hijacked'); };`;
+    const folder = folderOf(echoing(body));
+    const summary = await folder.run({ isolation, timeout: '2s', failuresMax: 2 });
+    // Others of its batch may fail with it, each time.
+    expect(summary).toMatchObject({ ending: 'failed-events', events: { left: 0 } });
+    expect(folder.merged().length).toBeGreaterThan(EVENTS / 2);
+  });
+
   it('that hangs in a hook for a new file or range fails the event that comes with it', async () => {
     const folder = folderOf(
       echoing('').replace(
