@@ -35,7 +35,7 @@ export interface Arrivals {
 export const CHANNEL_VERSION = 3;
 
 const VERSION_FRAME = Uint8Array.of(CHANNEL_VERSION);
-/** Before a body that is text: each byte is one character. */
+/** Before a body that is text: base64, the quickest to make and to read. */
 const VERSION_FRAME_OF_TEXT = Uint8Array.of(CHANNEL_VERSION, 1);
 
 export interface Received<In> {
@@ -58,7 +58,7 @@ function decode<In>(frames: readonly Buffer[]): Received<In> {
   const [version, body, ...data] = frames;
   assert(version !== undefined && body !== undefined, 'a message has a version and a body');
   assert(version[0] === CHANNEL_VERSION, `channel version is ${CHANNEL_VERSION}, found ${version[0]}`);
-  const bytes = version.length === VERSION_FRAME_OF_TEXT.length ? Buffer.from(body.toString(), 'latin1') : body;
+  const bytes = version.length === VERSION_FRAME_OF_TEXT.length ? Buffer.from(body.toString('latin1'), 'base64') : body;
   return { message: decodeMessage(bytes) as In, frames: data };
 }
 
@@ -144,7 +144,7 @@ export class PeerChannel<In, Out> {
     assert(frames.length === 0, 'a thread that may die sends no frames');
     return this.#queue.push([
       VERSION_FRAME_OF_TEXT,
-      Buffer.from(body.buffer, body.byteOffset, body.length).toString('latin1'),
+      Buffer.from(body.buffer, body.byteOffset, body.length).toString('base64'),
     ]);
   }
 
