@@ -95,8 +95,8 @@ export class ReplicaSet implements ByteSource {
     for (;;) {
       const member = await this.#nextMember(Number.MAX_SAFE_INTEGER, trial, signal);
       try {
-        // One that failed while the others were opened has agreed to nothing yet.
-        if (member.identity === undefined) await this.#openMember(member, signal);
+        // One that failed while the others were opened has agreed to nothing yet; a lone one has nobody to agree with.
+        if (member.identity === undefined && this.#members.length > 1) await this.#openMember(member, signal);
         for await (const chunk of member.source.stream(at, signal)) {
           at += chunk.length;
           this.#succeeded(member, trial);
