@@ -172,8 +172,8 @@ export class WorkerSession {
   }
 
   /**
-   * Sends the last message and waits until the scatterer has it: ZeroMQ sends from this thread's memory, which is gone
-   * when the thread ends. A batch that was on its way meanwhile goes back with the rest.
+   * Sends the last message and waits until the scatterer has it, so that it has come before the thread's end is seen. A
+   * batch that was on its way meanwhile goes back with the rest.
    */
   async #sendLast(message: FromWorker): Promise<void> {
     const { channel } = this.#parts;

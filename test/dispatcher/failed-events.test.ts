@@ -1,8 +1,16 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { FailedEvent, LeasedRange, RangeUpdate } from '../../core/dispatcher-api.ts';
 import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
-import { openTableReader, type TableReader } from '../../dispatcher/table-reader.ts';
-import { finished, makeFolder, mergeAll, openDispatcher, removeFolder, submit, TestConsumer } from './fixture.ts';
+import {
+  finished,
+  makeFolder,
+  mergeAll,
+  openDispatcher,
+  readTable,
+  removeFolder,
+  submit,
+  TestConsumer,
+} from './fixture.ts';
 
 let path: string;
 let dispatcher: Dispatcher;
@@ -26,15 +34,6 @@ function failedWhole({ rangeIndex, attemptNr, startEvent, lastEvent }: LeasedRan
   );
   const failure = { cause: 'payload-error', message: 'all of them', logTail: [] } as const;
   return { kind: 'failed', rangeIndex, attemptNr, failure, failedEvents };
-}
-
-async function reading<T>(read: (reader: TableReader) => T): Promise<T> {
-  const reader = openTableReader(path);
-  try {
-    return read(reader);
-  } finally {
-    await reader.close();
-  }
 }
 
 /** Three ranges of two events: one lacks its first event, of one all have failed, one is whole. */
@@ -61,7 +60,7 @@ describe('events that failed by themselves', () => {
   it('are fatal in ranges that are finished without them, beside those of fatal ranges', async () => {
     await takeAndReport();
     expect(dispatcher.getTask(taskID).events).toMatchObject({ finished: 3, fatal: 3 });
-    const listed = await reading((reader) => reader.events({ taskID, states: ['fatal'], limit: 9 }).ranges);
+    const listed = await readTable(path, (reader) => reader.events({ taskID, states: ['fatal'], limit: 9 }).ranges);
     expect(listed.map(({ rangeIndex, state }) => [rangeIndex, state])).toEqual([
       [0, 'finished'],
       [1, 'fatal'],
@@ -72,7 +71,7 @@ describe('events that failed by themselves', () => {
     await takeAndReport();
     expect(await dispatcher.retry(taskID)).toBe(1);
     expect(dispatcher.getTask(taskID).events).toMatchObject({ ready: 2, finished: 3, fatal: 1 });
-    await reading((reader) => {
+    await readTable(path, (reader) => {
       expect(reader.events({ taskID, states: ['fatal'], limit: 9 }).ranges.map((range) => range.rangeIndex)).toEqual([
         0,
       ]);
@@ -103,7 +102,7 @@ describe('events that failed by themselves', () => {
     const many = await submit(dispatcher, [2000], { eventsPerRange: 2000, failuresMax: 1 });
     const other = await new TestConsumer(dispatcher, 'b').start(many);
     await other.report(...(await other.take(1)).map(failedWhole));
-    const [range] = await reading((reader) => reader.events({ taskID: many, limit: 1 }).ranges);
+    const [range] = await readTable(path, (reader) => reader.events({ taskID: many, limit: 1 }).ranges);
     expect(range?.failedEvents).toHaveLength(2000);
     const stackChars = (range?.failedEvents ?? []).reduce((sum, { failure }) => sum + (failure.stack?.length ?? 0), 0);
     expect(stackChars).toBeLessThan(32 * 1024);

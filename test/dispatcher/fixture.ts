@@ -8,6 +8,7 @@ import { parseGuid } from '../../core/ids.ts';
 import { silentLogger } from '../../core/log.ts';
 import { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import type { DispatcherOptions } from '../../dispatcher/dispatcher-options.ts';
+import { openTableReader, type TableReader } from '../../dispatcher/table-reader.ts';
 import type { TaskOptions } from '../../dispatcher/task-desk.ts';
 
 export const LEASE_MS = 60_000;
@@ -171,5 +172,15 @@ export async function mergeAll(dispatcher: Dispatcher, taskID: number, rangeCoun
           }
         : {}),
     });
+  }
+}
+
+/** Looks into a store as another process would. */
+export async function readTable<T>(path: string, read: (reader: TableReader) => T): Promise<T> {
+  const reader = openTableReader(path);
+  try {
+    return read(reader);
+  } finally {
+    await reader.close();
   }
 }

@@ -4,7 +4,6 @@ import { PROGRAM_DEATHS_MAX, RANGES_PER_CHUNK, SUSPECT_DEATHS } from '../../core
 import type { DispatcherChange } from '../../dispatcher/change-bell.ts';
 import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import { thisHost } from '../../dispatcher/process-identity.ts';
-import { openTableReader, type TableReader } from '../../dispatcher/table-reader.ts';
 import {
   failed,
   finished,
@@ -15,6 +14,7 @@ import {
   mergeAll,
   openDispatcher,
   output,
+  readTable,
   removeFolder,
   submit,
   TASK,
@@ -28,15 +28,6 @@ let dispatcher: Dispatcher;
 async function reopen(): Promise<void> {
   await dispatcher.close();
   dispatcher = await openDispatcher(path, { clock });
-}
-
-async function reading<T>(read: (reader: TableReader) => T): Promise<T> {
-  const reader = openTableReader(path);
-  try {
-    return read(reader);
-  } finally {
-    await reader.close();
-  }
 }
 
 /** A consumer in the dispatcher's own process: it dies with it. */
@@ -151,7 +142,7 @@ describe('after a death of the whole program', () => {
       await dispatcher.releaseDead(taskID, new Set([0]));
     }
     expect(dispatcher.getTask(taskID).ranges).toMatchObject({ fatal: 1, ready: 1 });
-    expect(await reading((reader) => reader.show(taskID, 0, 1))).toMatchObject({
+    expect(await readTable(path, (reader) => reader.show(taskID, 0, 1))).toMatchObject({
       state: 'fatal',
       failures: 0,
       losses: 0,
@@ -223,7 +214,7 @@ describe('merging', () => {
     });
     expect(await mergeAll(dispatcher, taskID)).toEqual([0]);
     expect(dispatcher.getTask(taskID).ranges).toMatchObject({ merged: 3, fatal: 1 });
-    const [report] = await reading((reader) => reader.outputs(taskID));
+    const [report] = await readTable(path, (reader) => reader.outputs(taskID));
     expect(report).toMatchObject({ mergedTo: 4, gaps: [{ rangeIndex: 1 }] });
   });
 
@@ -236,7 +227,7 @@ describe('merging', () => {
       await dispatcher.failMerge({ taskID, outputIndex: 0, damaged });
     }
     expect(dispatcher.getTask(taskID).ranges).toMatchObject({ fatal: 1, finished: 1 });
-    expect(await reading((reader) => reader.show(taskID, 0, 1))).toMatchObject({
+    expect(await readTable(path, (reader) => reader.show(taskID, 0, 1))).toMatchObject({
       state: 'fatal',
       failure: { cause: 'merge-failed', message: 'checksum does not match' },
     });
@@ -252,7 +243,7 @@ describe('merging', () => {
     await reopen();
     await consumer.at(dispatcher).report(...(await consumer.take(2)).map(finished));
     expect(await mergeAll(dispatcher, taskID)).toEqual([3]);
-    expect(await reading((reader) => reader.outputs(taskID))).toMatchObject([
+    expect(await readTable(path, (reader) => reader.outputs(taskID))).toMatchObject([
       { outputIndex: 0, failure: expect.any(String) },
       { outputIndex: 1, files: [{}] },
     ]);
@@ -317,7 +308,7 @@ describe('users', () => {
     expect(await consumer.heartbeat()).toEqual({ command: 'stop' });
     await reopen();
     expect(dispatcher.listTasks().map((task) => task.taskID)).toEqual([kept]);
-    expect(await reading((reader) => reader.tasks().map(({ record }) => record.taskID))).toEqual([kept]);
+    expect(await readTable(path, (reader) => reader.tasks().map(({ record }) => record.taskID))).toEqual([kept]);
     expect(await submit(dispatcher, [1])).toBeGreaterThan(doomed);
   });
 
@@ -363,13 +354,13 @@ describe('users', () => {
     stop();
     await consumer.report(...(await consumer.take(9)).map(finished));
     expect(await mergeAll(dispatcher, taskID)).toEqual([3, 4, 5]);
-    expect(await reading((reader) => reader.outputs(taskID).map(({ files }) => files !== undefined))).toEqual([
+    expect(await readTable(path, (reader) => reader.outputs(taskID).map(({ files }) => files !== undefined))).toEqual([
       true,
       false,
     ]);
     await dispatcher.sealTask(taskID);
     expect(await mergeAll(dispatcher, taskID)).toEqual([]);
-    expect(await reading((reader) => reader.outputs(taskID).map(({ files }) => files !== undefined))).toEqual([
+    expect(await readTable(path, (reader) => reader.outputs(taskID).map(({ files }) => files !== undefined))).toEqual([
       true,
       true,
     ]);
@@ -423,7 +414,7 @@ describe('readers', () => {
     const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
     const ranges = await consumer.take(6);
     await consumer.report(...ranges.filter((range) => range.rangeIndex % 2 === 1).map(finished));
-    await reading((reader) => {
+    await readTable(path, (reader) => {
       const first = reader.events({ taskID, states: ['finished'], limit: 2 });
       expect(first.ranges.map((range) => range.rangeIndex)).toEqual([1, 3]);
       const second = reader.events({ taskID, states: ['finished'], limit: 2, fromRange: first.next ?? -1 });
