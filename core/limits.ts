@@ -188,8 +188,6 @@ export const CLOSE_MS = 1_000;
 /** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */
 export const DRAIN_RESERVE_MS = 2_000;
 export const DRAIN_RESERVE_FRACTION = 0.25;
-/** What ZeroMQ gets to send what a thread has handed over that ends without an answer. */
-export const SENDING_MS_MAX = 250;
 /** Sessions in a row that may end before their payload is initialized. */
 export const INIT_FAILURES_MAX = 3;
 /** Log lines of a payload kept per event, for the report of a failure. */

@@ -4,7 +4,6 @@ import { basename } from 'node:path';
 // Not the global one: a payload may remove that.
 import process from 'node:process';
 import { threadId } from 'node:worker_threads';
-import { SENDING_MS_MAX } from '../core/limits.ts';
 import { openWorkerBoard } from './board-file.ts';
 import type { WorkerBoard } from './execution-board.ts';
 import type { SessionData } from './session-data.ts';
@@ -25,8 +24,7 @@ async function outcomeOf(data: SessionData, board: WorkerBoard): Promise<Session
   try {
     return await runSession(data, board);
   } catch {
-    // Its log says why. ZeroMQ may still be sending from this thread's memory.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, SENDING_MS_MAX);
+    // Its log says why.
     process.exit(1);
   }
 }
