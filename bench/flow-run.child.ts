@@ -2,9 +2,9 @@
 import { serialiseError } from '../core/errors.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { MergeTrigger } from '../dispatcher/merge-trigger.ts';
-import { boardTimeMs } from '../runtime/execution-board.ts';
+import { boardTimeMs } from '../runtime/board/execution-board.ts';
 import { startRun } from '../runtime/node.ts';
-import { resolveLibraryOptions } from '../runtime/options.ts';
+import { resolveLibraryOptions } from '../runtime/options/options.ts';
 import type { FlowRun, FlowRunAnswer, FlowRunOrder } from './flow-run.ts';
 import { WARM_UP_FRACTION } from './steady-rate.ts';
 import { sampleThreadCpu, type ThreadCpuSample, threadCpuBetween } from './thread-cpu.ts';

@@ -6,8 +6,8 @@ import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { deserialiseError, GranuleError, type SerialisedError } from '../core/errors.ts';
 import { builtModuleUrl } from '../core/own-files.ts';
-import type { RunOptions } from '../runtime/option-schema.ts';
-import type { RunSummary } from '../runtime/run-summary.ts';
+import type { RunOptions } from '../runtime/options/option-schema.ts';
+import type { RunSummary } from '../runtime/run/run-summary.ts';
 import type { Timeline } from './steady-rate.ts';
 
 /** CPU time of threads from the end of the warm-up to the last event durably finished. */

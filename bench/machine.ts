@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { availableParallelism, cpus, hostname, release, totalmem } from 'node:os';
 import { GRANULE_VERSION } from '../core/version.ts';
-import { cgroupCpuQuota } from '../runtime/cpu-quota.ts';
+import { cgroupCpuQuota } from '../runtime/options/cpu-quota.ts';
 
 export interface Machine {
   readonly host: string;

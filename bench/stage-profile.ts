@@ -35,8 +35,8 @@ export interface StageTime {
 
 /** A thread is known by the first of these files that ran in it. */
 const THREADS: readonly (readonly [file: string, thread: string])[] = [
-  ['runtime/worker-session.thread', 'workers'],
-  ['runtime/token-extractor.thread', 'token extractor'],
+  ['runtime/worker/worker-session.thread', 'workers'],
+  ['runtime/extraction/token-extractor.thread', 'token extractor'],
   ['runtime/merge/merger.thread', 'merge'],
   ['runtime/merge/merge-follower.thread', 'merge'],
   ['runtime/indexing/indexing.thread', 'indexing'],
@@ -47,13 +47,13 @@ const THREADS: readonly (readonly [file: string, thread: string])[] = [
 /** The first that fits names the stage of a source file. */
 const STAGES: readonly (readonly [pattern: RegExp, stage: string])[] = [
   [/^dispatcher\/|^core\/store/, 'event table'],
-  [/^runtime\/channel/, 'channel (ZeroMQ, msgpack)'],
-  [/^runtime\/token-scatterer|^runtime\/execution-board/, 'token scatterer'],
-  [/^runtime\/(stager|run-meter|supervisor|pilot|flow|run-events)/, 'pilot and stager'],
-  [/^runtime\/(output-sequencer|event-file|stage-out|event-info)|^payloads\/formats\/.*output/, 'output files'],
-  [/^runtime\/(worker-session|event-execution|incidents|worker-log)/, 'session'],
-  [/^runtime\/event-reader/, 'reading events'],
-  [/^runtime\/(token-extract|indexing)/, 'look-up of places'],
+  [/^runtime\/channel\//, 'channel (ZeroMQ, msgpack)'],
+  [/^runtime\/(scattering|board)\//, 'token scatterer'],
+  [/^runtime\/(pilot|stager|flow|pool\/|run\/)/, 'pilot and stager'],
+  [/^runtime\/worker\/(output-sequencer|event-file|stage-out|event-info)|^payloads\/formats\/.*output/, 'output files'],
+  [/^runtime\/worker\/event-reader/, 'reading events'],
+  [/^runtime\/worker\//, 'session'],
+  [/^runtime\/(extraction|indexing)\//, 'look-up of places'],
   [/^runtime\/merge/, 'merging'],
   [/^payloads\/|^bench\/payloads/, 'payload'],
 ];

@@ -6,7 +6,7 @@ import { createRandom } from '../core/random.ts';
 import { openTableReader } from '../dispatcher/table-reader.ts';
 import { drawSpinMs, spinUnit } from '../payloads/builtin/spin.ts';
 import { DISTRIBUTIONS } from '../payloads/builtin/spin-options.ts';
-import { runFolders } from '../runtime/run-folders.ts';
+import { runFolders } from '../runtime/run/run-folders.ts';
 import type { TimedEvent } from './payloads/timed-events.ts';
 
 export interface LengthLaw {

@@ -2,15 +2,15 @@
 import type { GranuleError } from '../core/errors.ts';
 import type { LoggerFactory } from '../core/log.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
-import type { ResolvedRunOptions } from './options.ts';
+import type { TokenExtractor } from './extraction/token-extractor.ts';
+import type { ResolvedRunOptions } from './options/options.ts';
 import type { LoadedPayload } from './payload-loading/describe-payload.ts';
-import type { NodeEvents } from './run-events.ts';
-import type { RunFolders } from './run-folders.ts';
-import type { RunSurroundings } from './run-handle.ts';
-import type { RunMeter } from './run-meter.ts';
-import type { RunTask } from './run-task.ts';
-import type { TokenExtractor } from './token-extractor.ts';
-import type { SessionTemplate, WorkerPool } from './worker-pool.ts';
+import type { SessionTemplate, WorkerPool } from './pool/worker-pool.ts';
+import type { NodeEvents } from './run/run-events.ts';
+import type { RunFolders } from './run/run-folders.ts';
+import type { RunSurroundings } from './run/run-handle.ts';
+import type { RunMeter } from './run/run-meter.ts';
+import type { RunTask } from './run/run-task.ts';
 
 export interface FlowInput {
   readonly options: ResolvedRunOptions;

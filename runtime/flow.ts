@@ -14,18 +14,18 @@ import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { CLOSE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
-import { tellAnswered } from './answered-reports.ts';
-import { ServerChannel } from './channel.ts';
-import { GIVEN_UP, unreadableRange } from './failures.ts';
+import { ServerChannel } from './channel/channel.ts';
+import { LocalAddresses } from './channel/local-addresses.ts';
 import { type FlowInput, sessionTemplate } from './flow-input.ts';
-import { LocalAddresses } from './local-addresses.ts';
 import { MergeService } from './merge/merge-service.ts';
 import { Pilot } from './pilot.ts';
+import { Supervisor } from './pool/supervisor.ts';
+import type { DeadSession } from './pool/worker-pool.ts';
+import { failureWithLog, removeTraces } from './pool/worker-traces.ts';
+import { tellAnswered } from './run/answered-reports.ts';
+import { TokenScatterer } from './scattering/token-scatterer.ts';
 import { Stager } from './stager.ts';
-import { Supervisor } from './supervisor.ts';
-import { TokenScatterer } from './token-scatterer.ts';
-import type { DeadSession } from './worker-pool.ts';
-import { failureWithLog, removeTraces } from './worker-traces.ts';
+import { GIVEN_UP, unreadableRange } from './worker/failures.ts';
 
 export class Flow {
   readonly #input: FlowInput;

@@ -1,16 +1,16 @@
 /** The package's door `granule`: everything the command line does, as a library. Payloads come through `granule/payload`. */
 import type { Readable } from 'node:stream';
 import { startRun } from './node.ts';
-import type { RunOptions } from './option-schema.ts';
-import { resolveLibraryOptions } from './options.ts';
-import type { RunHandle } from './run-handle.ts';
+import type { RunOptions } from './options/option-schema.ts';
+import { resolveLibraryOptions } from './options/options.ts';
+import type { RunHandle } from './run/run-handle.ts';
 
 export { ERROR_TABLE, type ErrorCode, GranuleError, isGranuleError } from '../core/errors.ts';
 export { GRANULE_VERSION } from '../core/version.ts';
-export type { RunOptions } from './option-schema.ts';
-export type { DrainReason, NodeEvents, ProgressSnapshot, RunEventMap } from './run-events.ts';
-export type { RunHandle } from './run-handle.ts';
-export type { RunEnding, RunSummary } from './run-summary.ts';
+export type { RunOptions } from './options/option-schema.ts';
+export type { DrainReason, NodeEvents, ProgressSnapshot, RunEventMap } from './run/run-events.ts';
+export type { RunHandle } from './run/run-handle.ts';
+export type { RunEnding, RunSummary } from './run/run-summary.ts';
 
 /** What a program may set beside the options of the run. */
 export interface RunContext {

@@ -11,24 +11,24 @@ import { DRAIN_RESERVE_FRACTION, DRAIN_RESERVE_MS, PROGRESS_MS } from '../core/l
 import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
 import type { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { writeRunCatalogue } from './catalogue/run-catalogue.ts';
-import { setCostHints } from './cost-hints.ts';
 import type { Flow } from './flow.ts';
-import type { InputReading } from './input-reading.ts';
-import { admitLateInputs } from './late-inputs.ts';
+import type { InputReading } from './inputs/input-reading.ts';
+import { admitLateInputs } from './inputs/late-inputs.ts';
 import type { PartialOutput } from './merge/stretch-runner.ts';
-import type { ResolvedRunOptions } from './options.ts';
+import type { ResolvedRunOptions } from './options/options.ts';
 import { preparePayload } from './payload-loading/payload-hooks.ts';
-import type { ConcludedRun } from './run-conclusion.ts';
-import { type DrainReason, NodeEvents } from './run-events.ts';
-import { createRunFolders, type RunFolders, runFolders } from './run-folders.ts';
-import type { RunHandle, RunSurroundings } from './run-handle.ts';
-import { RunMeter } from './run-meter.ts';
-import { type RunParts, removeOldRun, startParts } from './run-parts.ts';
-import { progressOf } from './run-progress.ts';
-import { recoverRun } from './run-recovery.ts';
-import type { RunSummary } from './run-summary.ts';
-import { openTask, type RunTask } from './run-task.ts';
-import { writeStartRecord } from './start-record.ts';
+import { setCostHints } from './run/cost-hints.ts';
+import type { ConcludedRun } from './run/run-conclusion.ts';
+import { type DrainReason, NodeEvents } from './run/run-events.ts';
+import { createRunFolders, type RunFolders, runFolders } from './run/run-folders.ts';
+import type { RunHandle, RunSurroundings } from './run/run-handle.ts';
+import { RunMeter } from './run/run-meter.ts';
+import { type RunParts, removeOldRun, startParts } from './run/run-parts.ts';
+import { progressOf } from './run/run-progress.ts';
+import { recoverRun } from './run/run-recovery.ts';
+import type { RunSummary } from './run/run-summary.ts';
+import { openTask, type RunTask } from './run/run-task.ts';
+import { writeStartRecord } from './run/start-record.ts';
 
 /** Starts a run. The handle is there at once; everything that can go wrong is told by `done`. */
 export function startRun(options: ResolvedRunOptions, surroundings: RunSurroundings): RunHandle {
@@ -203,7 +203,7 @@ class Run {
       this.#emitProgress(dispatcher, task, flow, reading);
       await flow.close();
       if (!isUnfinished(dispatcher, task.taskID)) {
-        const { callReport } = await import('./run-conclusion.ts');
+        const { callReport } = await import('./run/run-conclusion.ts');
         const bounds = { timeoutMs: this.#options.hookTimeoutMs, signal, log };
         await callReport(dispatcher, task.taskID, payload, { folder: this.#folders.out, ...bounds });
       }
@@ -231,7 +231,7 @@ class Run {
   async #conclude(
     facts: Pick<ConcludedRun, 'task' | 'payload' | 'reading' | 'partial' | 'recoveredEvents' | 'processingMs'>,
   ): Promise<RunSummary> {
-    const { concludeRun } = await import('./run-conclusion.ts');
+    const { concludeRun } = await import('./run/run-conclusion.ts');
     try {
       const summary = concludeRun({
         ...facts,

@@ -14,8 +14,8 @@ import {
   LEASE_AHEAD_UNMEASURED,
   QUEUED_FRAMES_BYTES_MAX,
 } from '../core/limits.ts';
+import type { TokenScatterer } from './scattering/token-scatterer.ts';
 import type { Stager } from './stager.ts';
-import type { TokenScatterer } from './token-scatterer.ts';
 
 /** What the pilot must know of the task beyond the dispatcher's answers. */
 export interface WorkSource {

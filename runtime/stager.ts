@@ -8,7 +8,7 @@
 import type { DispatcherApi, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { UPDATES_PER_REQUEST_MAX } from '../core/limits.ts';
 import type { RangeReport } from '../core/messages.ts';
-import { removeOutputs } from './stage-out.ts';
+import { removeOutputs } from './worker/stage-out.ts';
 
 export interface StagerOptions {
   readonly consumerID: string;

@@ -8,7 +8,13 @@ import { ERROR_TABLE } from '../core/errors.ts';
 import * as limits from '../core/limits.ts';
 import { FAILURE_CAUSES, RANGE_STATES } from '../core/states.ts';
 import { COMMANDS } from '../runtime/cli/command-list.ts';
-import { environmentNameOf, flagOf, OPTION_KEYS, OPTION_TABLE, type OptionText } from '../runtime/option-table.ts';
+import {
+  environmentNameOf,
+  flagOf,
+  OPTION_KEYS,
+  OPTION_TABLE,
+  type OptionText,
+} from '../runtime/options/option-table.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 

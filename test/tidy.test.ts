@@ -87,9 +87,9 @@ describe('imports', () => {
 
   it('reach vendor libraries through one door each', () => {
     const doors: Readonly<Record<string, RegExp>> = {
-      zeromq: /^runtime\/channel[^/]*\.ts$/,
+      zeromq: /^runtime\/channel\/channel[^/]*\.ts$/,
       lmdb: /^core\/store\.ts$/,
-      piscina: /^(runtime\/thread-host\.ts|bench\/.*)$/,
+      piscina: /^(runtime\/pool\/thread-host\.ts|bench\/.*)$/,
       fastify: /\/http\//,
     };
     const wrong = sources.flatMap((file) =>

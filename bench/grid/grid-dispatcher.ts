@@ -7,7 +7,7 @@ import { silentLogger } from '../../core/log.ts';
 import { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import { MemoryTableStore } from '../../dispatcher/memory-table-store.ts';
 import type { StoreWrite } from '../../dispatcher/table-store.ts';
-import { ThreadCpuClock } from '../../runtime/thread-cpu-clock.ts';
+import { ThreadCpuClock } from '../../runtime/worker/thread-cpu-clock.ts';
 
 /** Taking the CPU time costs as much as some calls: it is taken of every so many moments, and multiplied. */
 const MOMENTS_PER_SAMPLE = 8;

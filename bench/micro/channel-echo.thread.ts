@@ -1,6 +1,6 @@
 /** The other end of the channel benchmark: sends back what it is sent, in a thread of its own. */
 import { workerData } from 'node:worker_threads';
-import { PeerChannel } from '../../runtime/channel.ts';
+import { PeerChannel } from '../../runtime/channel/channel.ts';
 
 const channel = PeerChannel.connectPair<unknown, unknown>(workerData as string);
 for (;;) {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { RangeToken, ToWorker } from '../../core/messages.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
-import { PeerChannel } from '../../runtime/channel.ts';
-import { LocalAddresses } from '../../runtime/local-addresses.ts';
+import { PeerChannel } from '../../runtime/channel/channel.ts';
+import { LocalAddresses } from '../../runtime/channel/local-addresses.ts';
 import type { MicroSuite, MicroTask } from './micro-suite.ts';
 
 function tokensOf(count: number): ToWorker {

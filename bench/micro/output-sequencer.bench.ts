@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { WorkerFile } from '../../core/messages.ts';
-import { OutputSequencer } from '../../runtime/output-sequencer.ts';
+import { OutputSequencer } from '../../runtime/worker/output-sequencer.ts';
 import type { MicroSuite } from './micro-suite.ts';
 
 const NO_HEADER = new Uint8Array(0);

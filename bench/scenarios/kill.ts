@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { WORKERS_MAX } from '../../core/limits.ts';
 import { createRandom, type Random } from '../../core/random.ts';
 import { openTableReader } from '../../dispatcher/table-reader.ts';
-import { runFolders } from '../../runtime/run-folders.ts';
+import { runFolders } from '../../runtime/run/run-folders.ts';
 import { barChart } from '../pictures/bar-chart.ts';
 import { LOGGED_EVENTS, readExecutions, runProgram, startProgram } from '../program-run.ts';
 import { defineScenario, type ScenarioContext } from '../scenario.ts';

@@ -1,6 +1,6 @@
 /** The catalogue that a run writes of its inputs. */
 import { writeFileDurably } from '../durable-file.ts';
-import type { UsableInput } from '../input-set.ts';
+import type { UsableInput } from '../inputs/input-set.ts';
 import { isWritableInXML, writePoolFileCatalogue } from './catalogue-writer.ts';
 
 /**

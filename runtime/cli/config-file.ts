@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
 import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { GranuleError } from '../../core/errors.ts';
-import type { OptionLayer } from '../options.ts';
+import type { OptionLayer } from '../options/options.ts';
 
 /**
  * @param path absolute

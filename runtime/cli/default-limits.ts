@@ -1,5 +1,5 @@
 /** Limits that end or fail something and that nobody has chosen: shown before a run, so that none is hidden. */
-import { OPTION_TABLE, type OptionKey, type OptionText } from '../option-table.ts';
+import { OPTION_TABLE, type OptionKey, type OptionText } from '../options/option-table.ts';
 
 const SHOWN_LIMITS: readonly OptionKey[] = ['timeout', 'failuresMax', 'lossesMax', 'halt', 'outputSizeMax'];
 

@@ -9,7 +9,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ExitCode } from '../../core/errors.ts';
 import { STUCK_CHECK_MS, STUCK_END_MS } from '../../core/limits.ts';
-import { endingThreadCount, releaseEnding } from '../stuck-threads.ts';
+import { endingThreadCount, releaseEnding } from '../pool/stuck-threads.ts';
 import type { NoticeOutput } from './surroundings.ts';
 
 /** Does not return. */

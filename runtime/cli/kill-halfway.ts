@@ -13,8 +13,8 @@ import { EXIT, type ExitCode, GranuleError, isGranuleError } from '../../core/er
 import { HALFWAY_LOOK_MS } from '../../core/limits.ts';
 import { formatCount } from '../../core/quantities.ts';
 import { openTableReader, type TableReader } from '../../dispatcher/table-reader.ts';
-import { removeRun, runFolders } from '../run-folders.ts';
-import type { RunSummary } from '../run-summary.ts';
+import { removeRun, runFolders } from '../run/run-folders.ts';
+import type { RunSummary } from '../run/run-summary.ts';
 import type { Surroundings } from './surroundings.ts';
 
 export interface KillVerdict {

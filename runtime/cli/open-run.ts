@@ -4,7 +4,7 @@ import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { GranuleError } from '../../core/errors.ts';
 import { openTableReader, type TableReader } from '../../dispatcher/table-reader.ts';
-import { type RunFolders, runFolders } from '../run-folders.ts';
+import { type RunFolders, runFolders } from '../run/run-folders.ts';
 import type { ParsedArguments } from './cli-command.ts';
 import type { Surroundings } from './surroundings.ts';
 

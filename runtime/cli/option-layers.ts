@@ -14,8 +14,8 @@ import {
   OPTION_TABLE,
   type OptionKey,
   type OptionText,
-} from '../option-table.ts';
-import type { OptionLayer } from '../options.ts';
+} from '../options/option-table.ts';
+import type { OptionLayer } from '../options/options.ts';
 import type { Surroundings } from './surroundings.ts';
 
 const GROUP_TITLES: Readonly<Record<OptionText['group'], string>> = {

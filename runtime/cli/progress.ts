@@ -13,7 +13,7 @@ import {
   PROGRESS_REDRAW_MS,
 } from '../../core/limits.ts';
 import { formatCount, formatDuration, formatNumberOf } from '../../core/quantities.ts';
-import type { NodeEvents, ProgressSnapshot } from '../run-events.ts';
+import type { NodeEvents, ProgressSnapshot } from '../run/run-events.ts';
 import type { NoticeOutput } from './surroundings.ts';
 
 export type ProgressStyle = 'live' | 'plain' | 'none';

@@ -2,7 +2,7 @@
 import { NOTICES_PER_KIND_MAX } from '../../core/limits.ts';
 import { printableText } from '../../core/printable.ts';
 import { formatCount, formatDuration, formatNumberOf } from '../../core/quantities.ts';
-import type { DrainReason, NodeEvents } from '../run-events.ts';
+import type { DrainReason, NodeEvents } from '../run/run-events.ts';
 
 const DRAIN_REASONS: Readonly<Record<DrainReason, string>> = {
   requested: 'asked to stop',

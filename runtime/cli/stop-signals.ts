@@ -4,7 +4,7 @@
  * open Node's inspector.
  */
 import { EXIT, type ExitCode, GranuleError } from '../../core/errors.ts';
-import type { DrainReason } from '../run-events.ts';
+import type { DrainReason } from '../run/run-events.ts';
 
 export interface StopSignals {
   /** aborted by the first signal; its reason is a {@link DrainReason} */

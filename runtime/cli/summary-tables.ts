@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { SUMMARY_ROWS_MAX } from '../../core/limits.ts';
 import { printableLine } from '../../core/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf } from '../../core/quantities.ts';
-import type { RunSummary } from '../run-summary.ts';
+import type { RunSummary } from '../run/run-summary.ts';
 import { formatTable } from './table.ts';
 
 const GO_ON = 'the same command again goes on; outputs are there once complete, or as they stand with --merge-partial';

@@ -1,9 +1,9 @@
 /** Stands by a run from its start to its end: progress and notices on stderr, signals to drain and to force. */
 import { systemClock } from '../../core/clock.ts';
 import { FORCED_END_MS } from '../../core/limits.ts';
-import type { DrainReason } from '../run-events.ts';
-import type { RunHandle } from '../run-handle.ts';
-import type { RunSummary } from '../run-summary.ts';
+import type { DrainReason } from '../run/run-events.ts';
+import type { RunHandle } from '../run/run-handle.ts';
+import type { RunSummary } from '../run/run-summary.ts';
 import { ProgressReporter, progressStyle } from './progress.ts';
 import { announceRun } from './run-notices.ts';
 import type { StopSignals } from './stop-signals.ts';

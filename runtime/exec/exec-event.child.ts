@@ -7,12 +7,12 @@ import { open as openInspector } from 'node:inspector';
 import { describeThrown, serialiseError } from '../../core/errors.ts';
 import type { FromWorker, ToWorker } from '../../core/messages.ts';
 import type { PayloadDefinition } from '../../payloads/payload.ts';
-import type { Received } from '../channel.ts';
-import { ExecutionBoard } from '../execution-board.ts';
+import { ExecutionBoard } from '../board/execution-board.ts';
+import type { Received } from '../channel/channel.ts';
 import { importPayload } from '../payload-loading/import-payload.ts';
-import { guardStandardDescriptors } from '../standard-descriptors.ts';
-import { ThreadCpuClock } from '../thread-cpu-clock.ts';
-import { type SessionChannel, WorkerSession } from '../worker-session.ts';
+import { guardStandardDescriptors } from '../worker/standard-descriptors.ts';
+import { ThreadCpuClock } from '../worker/thread-cpu-clock.ts';
+import { type SessionChannel, WorkerSession } from '../worker/worker-session.ts';
 import type { ExecOrder, FromExecProcess } from './exec-order.ts';
 import { ForegroundLog } from './foreground-log.ts';
 

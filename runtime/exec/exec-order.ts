@@ -1,6 +1,6 @@
 /** What is said by IPC between `granule exec` and the process that executes one event by itself. */
 import type { FromWorker, RangeToken, WorkerFile } from '../../core/messages.ts';
-import type { SessionSettings } from '../session-data.ts';
+import type { SessionSettings } from '../worker/session-data.ts';
 
 /** Sent once. */
 export interface ExecOrder {

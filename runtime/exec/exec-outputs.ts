@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import type { TableReader } from '../../dispatcher/table-reader.ts';
 import type { OutputFormat } from '../../payloads/formats/event-format.ts';
 import { outputFailure } from '../durable-file.ts';
-import { makeOutputFolder } from '../output-folder.ts';
-import type { RunFolders } from '../run-folders.ts';
+import { makeOutputFolder } from '../run/output-folder.ts';
+import type { RunFolders } from '../run/run-folders.ts';
 import { type Comparison, compareWithRun, type WrittenInRun } from './compare-outputs.ts';
 import type { EventOfRun, RecordedEvent } from './recorded-event.ts';
 

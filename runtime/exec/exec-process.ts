@@ -14,8 +14,8 @@ import type { FromWorker, RangeReport } from '../../core/messages.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import { formatDuration } from '../../core/quantities.ts';
 import { unwatchGroup, watchGroup } from '../../payloads/children/group-watcher.ts';
-import { failureOfProcess, HOOK_REMEDY, TIMED_OUT } from '../failures.ts';
-import { isHeapLimitNotice } from '../worker-log.ts';
+import { failureOfProcess, HOOK_REMEDY, TIMED_OUT } from '../worker/failures.ts';
+import { isHeapLimitNotice } from '../worker/worker-log.ts';
 import type { ExecOrder, FromExecProcess } from './exec-order.ts';
 
 export interface ExecProcessOptions {

@@ -1,7 +1,7 @@
 /** The log of an event that is executed in the foreground: lines on stderr, at once. Nothing is kept: they have been read. */
 import { writeSync } from 'node:fs';
-import type { SessionLog } from '../batch-execution.ts';
-import { type LineLevel, LineLog } from '../line-log.ts';
+import type { SessionLog } from '../worker/batch-execution.ts';
+import { type LineLevel, LineLog } from '../worker/line-log.ts';
 
 const STDERR = 2;
 

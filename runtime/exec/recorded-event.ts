@@ -11,9 +11,9 @@ import { IndexingPool } from '../indexing/indexing-pool.ts';
 import { findUnchanged } from '../indexing/unchanged-files.ts';
 import { isRemotePlace } from '../remote/place.ts';
 import { chooseTree } from '../root/tree-choice.ts';
-import type { RunFolders } from '../run-folders.ts';
-import type { RunIdentity } from '../run-identity.ts';
-import { readStartRecord, type StartRecord } from '../start-record.ts';
+import type { RunFolders } from '../run/run-folders.ts';
+import type { RunIdentity } from '../run/run-identity.ts';
+import { readStartRecord, type StartRecord } from '../run/start-record.ts';
 
 /** An event of a run, as `findEvent` of the command line finds it. */
 export interface EventOfRun {

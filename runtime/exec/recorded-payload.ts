@@ -10,7 +10,7 @@ import { bundlePayload } from '../payload-loading/bundle-payload.ts';
 import type { LoadedPayload } from '../payload-loading/describe-payload.ts';
 import { bundlePath } from '../payload-loading/load-module.ts';
 import { loadBundle, loadPayload } from '../payload-loading/load-payload.ts';
-import type { StartRecord } from '../start-record.ts';
+import type { StartRecord } from '../run/start-record.ts';
 
 export interface PayloadChoice {
   /** SHA-256 that the run recorded, of the code in force at its last start */

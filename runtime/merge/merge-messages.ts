@@ -1,7 +1,7 @@
 /**
  * What the merge service asks of its two threads, and the journal entry that it keeps with the dispatcher. The threads
  * are reached by `postMessage`: they live and die with the service, on one machine, and a thread that waits for a
- * message of this kind can be terminated at any moment without harm (`runtime/channel.ts` says why a channel's cannot).
+ * message of this kind can be terminated at any moment without harm (`runtime/channel/channel.ts` says why a channel's cannot).
  */
 import type { MergedFile, MergeGap, MergeItem, StreamProgress } from '../../core/dispatcher-api.ts';
 import type { OutputFormatName } from '../../payloads/formats/event-format.ts';

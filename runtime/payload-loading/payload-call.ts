@@ -9,7 +9,7 @@ import type { Logger } from '../../core/log.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import { formatDuration } from '../../core/quantities.ts';
 import type { ReportContext } from '../../payloads/payload.ts';
-import { HOOK_REMEDY } from '../failures.ts';
+import { HOOK_REMEDY } from '../worker/failures.ts';
 
 export type PayloadCall =
   | {

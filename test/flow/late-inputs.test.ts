@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RunHandle } from '../../runtime/run-handle.ts';
+import type { RunHandle } from '../../runtime/run/run-handle.ts';
 import { granule } from '../runtime/cli/program.ts';
 import { FaultServer } from '../runtime/remote/fault-server.ts';
 import { echoing, RunFolder } from '../runtime/whole-run.ts';

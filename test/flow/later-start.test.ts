@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { RunEventMap } from '../../runtime/run-events.ts';
+import type { RunEventMap } from '../../runtime/run/run-events.ts';
 import { echoing, RunFolder } from '../runtime/whole-run.ts';
 
 let folder: RunFolder;

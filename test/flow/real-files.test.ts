@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunSummary } from '../../runtime/run-summary.ts';
+import type { RunSummary } from '../../runtime/run/run-summary.ts';
 import { runHere } from './run-here.ts';
 
 const DATA = process.env['GRANULE_TEST_DATA'] ?? join(import.meta.dirname, '../../../shared/data');

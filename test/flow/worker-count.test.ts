@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodeFooter, TRAILER_BYTES } from '../../payloads/formats/gev-layout.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../payloads/generator/toy-generator.ts';
-import type { RunOptions } from '../../runtime/option-schema.ts';
+import type { RunOptions } from '../../runtime/options/option-schema.ts';
 import { runHere } from './run-here.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'granule-count-'));

@@ -3,12 +3,12 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import type { Manifest } from '../../runtime/manifest.ts';
 import { startRun } from '../../runtime/node.ts';
-import type { RunOptions } from '../../runtime/option-schema.ts';
-import { resolveLibraryOptions } from '../../runtime/options.ts';
-import type { RunHandle } from '../../runtime/run-handle.ts';
-import type { RunSummary } from '../../runtime/run-summary.ts';
+import type { RunOptions } from '../../runtime/options/option-schema.ts';
+import { resolveLibraryOptions } from '../../runtime/options/options.ts';
+import type { Manifest } from '../../runtime/run/manifest.ts';
+import type { RunHandle } from '../../runtime/run/run-handle.ts';
+import type { RunSummary } from '../../runtime/run/run-summary.ts';
 
 /** A folder with `events.ndjson` (`{"n":1}` and so on), `payload.mjs`, and room for `out`. */
 export class RunFolder {

@@ -7,12 +7,12 @@ import { HOOK_TIMEOUT_MS_DEFAULT } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, SequenceRule, ToWorker } from '../../core/messages.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
-import { ServerChannel } from '../../runtime/channel.ts';
-import { LocalAddresses } from '../../runtime/local-addresses.ts';
-import type { TimeoutRule } from '../../runtime/option-rules.ts';
-import { Supervisor } from '../../runtime/supervisor.ts';
-import { TokenScatterer } from '../../runtime/token-scatterer.ts';
-import { WorkerPool } from '../../runtime/worker-pool.ts';
+import { ServerChannel } from '../../runtime/channel/channel.ts';
+import { LocalAddresses } from '../../runtime/channel/local-addresses.ts';
+import type { TimeoutRule } from '../../runtime/options/option-rules.ts';
+import { Supervisor } from '../../runtime/pool/supervisor.ts';
+import { WorkerPool } from '../../runtime/pool/worker-pool.ts';
+import { TokenScatterer } from '../../runtime/scattering/token-scatterer.ts';
 
 export interface FlowOptions {
   /** source of the payload module: plain JavaScript, `export default { … }` */

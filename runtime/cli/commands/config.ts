@@ -1,8 +1,8 @@
 /** `granule config`: every option of a run with its value and origin, so that no limit is hidden in a default. */
 import type { Command } from 'commander';
 import { EXIT, type ExitCode } from '../../../core/errors.ts';
-import { coreCount } from '../../cpu-quota.ts';
-import { OPTION_KEYS, OPTION_TABLE, type OptionKey, type OptionText } from '../../option-table.ts';
+import { coreCount } from '../../options/cpu-quota.ts';
+import { OPTION_KEYS, OPTION_TABLE, type OptionKey, type OptionText } from '../../options/option-table.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defineRunFlags, readOptionLayers } from '../option-layers.ts';
 import type { Surroundings } from '../surroundings.ts';
@@ -21,9 +21,9 @@ function define(command: Command): void {
 }
 
 async function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
-  const { explainOptions } = await import('../../options.ts');
+  const { explainOptions } = await import('../../options/options.ts');
   if (flags['schema'] === true) {
-    const { runOptionsJsonSchema } = await import('../../option-schema.ts');
+    const { runOptionsJsonSchema } = await import('../../options/option-schema.ts');
     await surroundings.results.write(`${JSON.stringify(runOptionsJsonSchema(), null, 2)}\n`);
     return EXIT.ok;
   }

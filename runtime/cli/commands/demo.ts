@@ -3,7 +3,7 @@ import { join, relative, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { formatBytes, formatCount } from '../../../core/quantities.ts';
-import type { RunSummary } from '../../run-summary.ts';
+import type { RunSummary } from '../../run/run-summary.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { runKilledHalfway } from '../kill-halfway.ts';
 import { listenForStopSignals } from '../stop-signals.ts';
@@ -73,7 +73,7 @@ async function runOnce(
 ): Promise<RunSummary> {
   const signals = listenForStopSignals();
   try {
-    const { resolveLibraryOptions } = await import('../../options.ts');
+    const { resolveLibraryOptions } = await import('../../options/options.ts');
     const { startRun } = await import('../../node.ts');
     const handle = startRun(
       resolveLibraryOptions(

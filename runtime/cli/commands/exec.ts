@@ -8,7 +8,7 @@ import { printableText } from '../../../core/printable.ts';
 import { formatBytes, formatCount, formatDuration } from '../../../core/quantities.ts';
 import type { EventExecution } from '../../exec/exec-event.ts';
 import type { DebuggerAddress } from '../../exec/exec-order.ts';
-import { type TimeoutRule, tryTimeoutRule } from '../../option-rules.ts';
+import { type TimeoutRule, tryTimeoutRule } from '../../options/option-rules.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { findEvent } from '../event-reference.ts';
 import { defineOutFlag, openRun } from '../open-run.ts';

@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { formatBytes, formatCount } from '../../../core/quantities.ts';
 import { generateTo, TOY_DEFAULTS, type ToySettings } from '../../../payloads/generator/toy-generator.ts';
-import { makeOutputFolder } from '../../output-folder.ts';
+import { makeOutputFolder } from '../../run/output-folder.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import type { Surroundings } from '../surroundings.ts';
 

@@ -7,7 +7,7 @@ import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { suggestNames } from '../../../core/nearest-name.ts';
 import { packageFileUrl } from '../../../core/own-files.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
-import { makeOutputFolder } from '../../output-folder.ts';
+import { makeOutputFolder } from '../../run/output-folder.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -69,7 +69,7 @@ function templateNamed(name: string): TemplateName {
 
 /** Texts by file name. */
 async function projectFiles(template: TemplateName, folderName: string): Promise<ReadonlyMap<string, string>> {
-  const { runOptionsJsonSchema } = await import('../../option-schema.ts');
+  const { runOptionsJsonSchema } = await import('../../options/option-schema.ts');
   const name =
     folderName
       .toLowerCase()

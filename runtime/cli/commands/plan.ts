@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { EXIT, type ExitCode } from '../../../core/errors.ts';
 import { SUMMARY_ROWS_MAX } from '../../../core/limits.ts';
 import { formatBytes, formatCount, formatDuration } from '../../../core/quantities.ts';
-import type { PlannedResume, RunPlan } from '../../run-plan.ts';
+import type { PlannedResume, RunPlan } from '../../run/run-plan.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defaultLimits } from '../default-limits.ts';
 import { defineRunFlags, readOptionLayers } from '../option-layers.ts';
@@ -33,10 +33,10 @@ function define(command: Command): void {
 
 function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
   return untilSignal('the inputs were not read to their end', async ({ drain }) => {
-    const { explainOptions, resolveRunOptions } = await import('../../options.ts');
+    const { explainOptions, resolveRunOptions } = await import('../../options/options.ts');
     const layers = await readOptionLayers(flags, operands, surroundings);
     const options = resolveRunOptions(layers, surroundings.currentFolder);
-    const { planRun } = await import('../../run-plan.ts');
+    const { planRun } = await import('../../run/run-plan.ts');
     const plan = await planRun(options, surroundings, drain);
     const limits = defaultLimits(new Set(explainOptions(layers).keys()));
     await surroundings.results.write(

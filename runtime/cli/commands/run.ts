@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { EXIT, type ExitCode, isGranuleError } from '../../../core/errors.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { BUILTIN_PAYLOADS, findBuiltinPayload } from '../../../payloads/builtin/builtin-payloads.ts';
-import type { ResolvedRunOptions } from '../../options.ts';
+import type { ResolvedRunOptions } from '../../options/options.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { defaultLimits } from '../default-limits.ts';
 import { describeError } from '../error-report.ts';
@@ -45,7 +45,7 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
       const { startThreadAhead } = await import('../../payload-loading/payload-call.ts');
       startThreadAhead();
     }
-    const { explainOptions, resolveRunOptions } = await import('../../options.ts');
+    const { explainOptions, resolveRunOptions } = await import('../../options/options.ts');
     const layers = await readOptionLayers(flags, operands, surroundings);
     const options = resolveRunOptions(layers, surroundings.currentFolder);
     const quiet = flags['quiet'] === true;

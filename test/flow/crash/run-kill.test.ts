@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { openTableReader } from '../../../dispatcher/table-reader.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../../payloads/generator/toy-generator.ts';
-import type { RunSummary } from '../../../runtime/run-summary.ts';
+import type { RunSummary } from '../../../runtime/run/run-summary.ts';
 import { granule, PROGRAM } from '../../runtime/cli/program.ts';
 
 const EVENTS = 2000;

@@ -10,7 +10,7 @@ import { parseGuid } from '../../../core/ids.ts';
 import { writePoolFileCatalogue } from '../../../runtime/catalogue/catalogue-writer.ts';
 import { type CatalogueFile, readPoolFileCatalogue } from '../../../runtime/catalogue/pool-file-catalogue.ts';
 import { writeRunCatalogue } from '../../../runtime/catalogue/run-catalogue.ts';
-import type { UsableInput } from '../../../runtime/input-set.ts';
+import type { UsableInput } from '../../../runtime/inputs/input-set.ts';
 
 const GUID = '5A1C0C2E-90C8-D743-8B5D-0B0C9B2A9C11';
 

@@ -4,7 +4,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openTableReader } from '../../../dispatcher/table-reader.ts';
-import type { RunSummary } from '../../../runtime/run-summary.ts';
+import type { RunSummary } from '../../../runtime/run/run-summary.ts';
 import { echoing, RunFolder } from '../whole-run.ts';
 import { type Ended, granule } from './program.ts';
 

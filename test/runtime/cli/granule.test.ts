@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { COMMANDS } from '../../../runtime/cli/command-list.ts';
-import { OPTION_KEYS } from '../../../runtime/option-table.ts';
+import { OPTION_KEYS } from '../../../runtime/options/option-table.ts';
 import { granule, PROGRAM, PROJECT } from './program.ts';
 
 let folder = '';

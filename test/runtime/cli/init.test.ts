@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLogger } from '../../../core/log.ts';
 import { readConfigFile } from '../../../runtime/cli/config-file.ts';
-import { resolveRunOptions } from '../../../runtime/options.ts';
+import { resolveRunOptions } from '../../../runtime/options/options.ts';
 import { loadPayload } from '../../../runtime/payload-loading/load-payload.ts';
 import { granule, PROGRAM, PROJECT } from './program.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toyEventText, toyFooter, toyHeader } from '../../../payloads/generator/toy-generator.ts';
-import type { RunPlan } from '../../../runtime/run-plan.ts';
+import type { RunPlan } from '../../../runtime/run/run-plan.ts';
 import { makeFolder, removeFolder } from '../../dispatcher/fixture.ts';
 import { type Ended, granule } from './program.ts';
 

@@ -3,7 +3,7 @@ import type { Clock } from '../../../core/clock.ts';
 import { silentLogger } from '../../../core/log.ts';
 import { ProgressReporter, type ProgressStyle, progressStyle } from '../../../runtime/cli/progress.ts';
 import { announceRun } from '../../../runtime/cli/run-notices.ts';
-import { NodeEvents, type ProgressSnapshot } from '../../../runtime/run-events.ts';
+import { NodeEvents, type ProgressSnapshot } from '../../../runtime/run/run-events.ts';
 
 const START: ProgressSnapshot = {
   phase: 'processing',

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../core/clock.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../../payloads/generator/toy-generator.ts';
-import type { RunSummary } from '../../../runtime/run-summary.ts';
+import type { RunSummary } from '../../../runtime/run/run-summary.ts';
 import { makeFolder, openDispatcher, removeFolder } from '../../dispatcher/fixture.ts';
 import { type Ended, granule } from './program.ts';
 

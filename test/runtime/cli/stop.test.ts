@@ -9,7 +9,7 @@ import { identifyProcess, type ProcessIdentity } from '../../../dispatcher/proce
 import { packRecord } from '../../../dispatcher/record-codec.ts';
 import { STORE_KEYS } from '../../../dispatcher/table-store.ts';
 import { stopCommand } from '../../../runtime/cli/commands/stop.ts';
-import { runFolders } from '../../../runtime/run-folders.ts';
+import { runFolders } from '../../../runtime/run/run-folders.ts';
 import { makeFolder, openDispatcher, removeFolder } from '../../dispatcher/fixture.ts';
 
 let folder = '';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { formatSummary } from '../../../runtime/cli/summary-tables.ts';
 import { formatTable } from '../../../runtime/cli/table.ts';
-import type { RunSummary } from '../../../runtime/run-summary.ts';
+import type { RunSummary } from '../../../runtime/run/run-summary.ts';
 
 const SUMMARY: RunSummary = {
   schema: 1,

@@ -11,9 +11,9 @@ import type { LeasedRange, MergeApi, RangeUpdate } from '../../../../core/dispat
 import { silentLogger } from '../../../../core/log.ts';
 import { Dispatcher } from '../../../../dispatcher/dispatcher.ts';
 import { outputFormat } from '../../../../payloads/formats/registry.ts';
-import { adoptOutputs } from '../../../../runtime/adoption.ts';
 import { sweepGrowingFolder } from '../../../../runtime/merge/growing-sweep.ts';
 import type { MergeFolders } from '../../../../runtime/merge/merge-messages.ts';
+import { adoptOutputs } from '../../../../runtime/run/adoption.ts';
 import { inputFile, RANGES_PER_OUTPUT, STREAMS, writeOutputs } from '../event-outputs.ts';
 import { startInPlace } from '../merge-in-place.ts';
 

@@ -1,0 +1,51 @@
+/** Making the folder that a user wants results in, and finding out at once when that cannot work. */
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { GranuleError } from '../../core/errors.ts';
+
+/**
+ * Creates the folder and those above it, if need be, and checks that files can be created in it.
+ *
+ * @param path absolute
+ * @throws OUTPUT_UNWRITABLE naming the path and the reason
+ */
+export function makeOutputFolder(path: string): void {
+  try {
+    makeFolder(path);
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new GranuleError('OUTPUT_UNWRITABLE', `${path}: cannot be used as output folder: ${reasonOf(error)}`, {
+      details: { path },
+      cause: error,
+      remedy: 'choose another folder with --out, or check its permissions',
+    });
+  }
+}
+
+/** Not `mkdir(…, { recursive: true })`: below /proc that one never returns (Node 20). */
+function makeFolder(path: string): void {
+  const status = statSync(path, { throwIfNoEntry: false });
+  if (status?.isDirectory() === true) return;
+  if (status !== undefined) throw new Error('there is a file of that name');
+  if (dirname(path) !== path) makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+  ENOTDIR: 'something above it is a file, not a folder',
+  ENOENT: 'folders cannot be created there',
+};
+
+function reasonOf(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  return REASONS[code ?? ''] ?? message;
+}

@@ -1,0 +1,391 @@
+/**
+ * The output sequencer: opens and closes a worker's output files at incidents, `EndEvent` by default.
+ *
+ * States of a range: *open* (begun, its records may still grow), *closed* (executed, its file still open because the
+ * rule puts several ranges into one file), *complete* (all its files are at the aggregation point: it may be reported).
+ * An abandoned range leaves nothing behind.
+ *
+ * A file is `<stream>.<eventRangeID>`, named after its first range; the ID holds the attempt, a speculative copy has a
+ * suffix of its own, so no two writers ever share a name. A file that holds one range is recorded whole; in a file
+ * shared by several ranges each is recorded as a slice of body bytes, with `headerBytes` telling where bodies begin.
+ */
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { assert } from '../../core/assert.ts';
+import type { OutputRecord } from '../../core/dispatcher-api.ts';
+import { GranuleError } from '../../core/errors.ts';
+import { formatEventRangeID } from '../../core/ids.ts';
+import { SHARD_RANGES } from '../../core/limits.ts';
+import type { RangeToken, SequenceRule, WorkerFile } from '../../core/messages.ts';
+import type { OutputFormat } from '../../payloads/formats/event-format.ts';
+import { EMPTY_INFO } from '../../payloads/formats/event-stream-info.ts';
+import { outputFormat } from '../../payloads/formats/registry.ts';
+import type { OutputDeclarations } from '../../payloads/payload.ts';
+import { EventFile, type EventFileMark, TEMPORARY_SUFFIX } from './event-file.ts';
+import { EventInfoCollector } from './event-info.ts';
+import { removeOutputs } from './stage-out.ts';
+
+export interface SequencerOptions {
+  readonly outputs: OutputDeclarations;
+  readonly folder: string;
+  /** unique among the sessions that ever use the folder: part of the names of files that are not complete */
+  readonly session: string;
+  readonly aggregationFolder: string;
+  readonly rule: SequenceRule;
+  readonly taskID: number;
+  readonly jobID: number;
+  readonly outputBytesMax: number;
+  readonly processingTag: string;
+}
+
+/** A range whose outputs are all at the aggregation point. */
+export interface CompleteRange {
+  readonly token: RangeToken;
+  readonly copy: boolean;
+  readonly outputs: readonly OutputRecord[];
+  /** as `endRange` was told */
+  readonly wallMs: number;
+}
+
+interface Slice {
+  readonly range: RangeInWork;
+  readonly offsetBytes: number;
+  readonly lengthBytes: number;
+  readonly crc32: number;
+  readonly recordCount: number;
+}
+
+interface OpenFile {
+  readonly stream: string;
+  readonly format: OutputFormat;
+  readonly file: EventFile;
+  /** path below the aggregation folder */
+  readonly path: string;
+  readonly header: Uint8Array;
+  /** undefined where the format holds none */
+  readonly info: EventInfoCollector | undefined;
+  readonly slices: Slice[];
+  /** of the range that is open now */
+  records: number;
+  eventBytes: number;
+  sliceCrc: number;
+  sliceStart: EventFileMark | undefined;
+}
+
+interface RangeInWork extends CompleteRange {
+  readonly outputs: OutputRecord[];
+  wallMs: number;
+  /** streams it has begun a file for: a few at most */
+  readonly streams: string[];
+  /** files it has records in that are not complete yet */
+  openFiles: number;
+  closed: boolean;
+}
+
+/** What a stream's next record belongs to. */
+export interface EventInWork {
+  readonly position: number;
+  /** read from the event's bytes when asked for */
+  readonly eventNumber: number;
+  readonly runNumber: number;
+  readonly runHeader: Uint8Array;
+}
+
+/** Rules under which several ranges lie in one file. */
+const SHARING_RULES: ReadonlySet<SequenceRule['at']> = new Set(['events', 'bytes', 'EndInputFile']);
+
+export class OutputSequencer {
+  readonly #options: SequencerOptions;
+  readonly #sharesFiles: boolean;
+  /** one per stream that has records: a few at most. (A map that is emptied for each event is costly to collect.) */
+  #files: OpenFile[] = [];
+  /** of each stream. A name that is used again is found in the kernel's cache: a fifth of the cost of a file */
+  readonly #temporaryPaths = new Map<string, string>();
+  #range: RangeInWork | undefined;
+  #event: EventInWork | undefined;
+  #inputFile: WorkerFile | undefined;
+  /** the run segment of the event in work, compared by reference: a file has one header */
+  #runHeader: Uint8Array | undefined;
+  /** events in the open files, for the rule `events:N` */
+  #eventsInFiles = 0;
+  #complete: CompleteRange[] = [];
+
+  constructor(options: SequencerOptions) {
+    this.#options = options;
+    this.#sharesFiles = SHARING_RULES.has(options.rule.at);
+  }
+
+  beginRange(token: RangeToken, inputFile: WorkerFile, copy: boolean): void {
+    assert(this.#range === undefined, 'one range is open at a time');
+    if (this.#inputFile !== undefined && this.#inputFile.fileIndex !== inputFile.fileIndex) this.closeFiles();
+    this.#inputFile = inputFile;
+    this.#range = { token, copy, outputs: [], wallMs: 0, streams: [], openFiles: 0, closed: false };
+  }
+
+  beginEvent(event: EventInWork): void {
+    if (this.#runHeader !== event.runHeader && this.#files.length > 0) this.#cutForRunHeader();
+    this.#runHeader = event.runHeader;
+    this.#event = event;
+    for (const open of this.#files) open.eventBytes = 0;
+  }
+
+  /** Appends one record of the event in work. */
+  write(stream: string, value: unknown): void {
+    const event = this.#event;
+    assert(event !== undefined, 'records are written while an event is in work');
+    const open = this.#openFile(stream, event);
+    const bytes = open.format.encode(value, {
+      position: event.position,
+      eventNumber: open.format.carriesInfo ? event.eventNumber : Number.NaN,
+    });
+    open.eventBytes += bytes.length;
+    if (open.eventBytes > this.#options.outputBytesMax) {
+      throw new GranuleError(
+        'OUTPUT_TOO_LARGE',
+        `the event wrote more than ${this.#options.outputBytesMax} bytes to stream ${stream}`,
+        { details: { stream, position: event.position }, remedy: 'raise --max-output-size or write less per event' },
+      );
+    }
+    open.file.append(bytes);
+    if (this.#sharesFiles) open.sliceCrc = crc32(bytes, open.sliceCrc);
+    open.records += 1;
+  }
+
+  addIntervalOfValidity(stream: string, key: string, firstRun: number, lastRun: number, value: string): void {
+    const event = this.#event;
+    assert(event !== undefined, 'intervals of validity are added while an event is in work');
+    this.#openFile(stream, event).info?.addIntervalOfValidity({ key, firstRun, lastRun, value });
+  }
+
+  /** The incident EndEvent. */
+  endEvent(): void {
+    const { token } = this.#openRange();
+    const event = this.#event;
+    assert(event !== undefined, 'an event is in work');
+    for (const open of this.#files) {
+      if (open.info !== undefined && open.eventBytes > 0) open.info.addEvent(event.runNumber);
+    }
+    this.#event = undefined;
+    this.#eventsInFiles += 1;
+    if (this.#options.rule.at === 'EndEvent' && token.lastEvent > token.startEvent) this.#closeFilesOfRange();
+  }
+
+  /**
+   * The range was executed: cuts its files if the rule says so.
+   *
+   * @param wallMs time it took, kept for its report
+   */
+  endRange(wallMs: number): void {
+    const range = this.#openRange();
+    range.closed = true;
+    range.wallMs = wallMs;
+    this.#range = undefined;
+    if (!this.#sharesFiles) {
+      this.#closeFilesOf(range);
+      return;
+    }
+    for (const open of this.#files) this.#endSlice(open, range);
+    if (range.openFiles === 0) this.#completeRange(range);
+    if (this.#ruleCuts()) this.closeFiles();
+  }
+
+  /** The range failed: nothing of it stays. Ranges that share its files are untouched. */
+  abandonRange(): void {
+    const range = this.#range;
+    this.#range = undefined;
+    this.#event = undefined;
+    if (range === undefined) return;
+    for (const open of this.#files) {
+      if (open.slices.length === 0) {
+        open.file.discard();
+      } else if (open.sliceStart !== undefined) {
+        open.file.rollback(open.sliceStart);
+        open.sliceStart = undefined;
+        open.records = 0;
+      }
+    }
+    this.#files = this.#files.filter((open) => open.slices.length > 0);
+    // Files of single events that are in place already.
+    if (!this.#sharesFiles) removeOutputs(this.#options.aggregationFolder, range.outputs);
+  }
+
+  /** Closes every open file: at a change of input file, when the queue is empty, and at the end. */
+  closeFiles(): void {
+    const files = this.#files;
+    this.#files = [];
+    this.#eventsInFiles = 0;
+    for (const open of files) {
+      open.file.append(open.format.end(open.info?.toInfo() ?? EMPTY_INFO));
+      open.file.complete(this.#finalPath(open.path));
+      for (const slice of open.slices) {
+        slice.range.outputs.push({
+          stream: open.stream,
+          file: open.path,
+          offsetBytes: slice.offsetBytes,
+          lengthBytes: slice.lengthBytes,
+          crc32: slice.crc32,
+          recordCount: slice.recordCount,
+          headerBytes: open.header.length,
+        });
+        slice.range.openFiles -= 1;
+        if (slice.range.openFiles === 0 && slice.range.closed) this.#completeRange(slice.range);
+      }
+    }
+  }
+
+  /** The ranges completed since this was last asked. */
+  takeComplete(): readonly CompleteRange[] {
+    const complete = this.#complete;
+    this.#complete = [];
+    return complete;
+  }
+
+  #openRange(): RangeInWork {
+    assert(this.#range !== undefined, 'a range is open');
+    return this.#range;
+  }
+
+  /** Run information changed between two events: their records cannot stand under one header. */
+  #cutForRunHeader(): void {
+    if (!this.#sharesFiles) {
+      this.#closeFilesOfRange();
+      return;
+    }
+    for (const open of this.#files) this.#endSlice(open, this.#openRange());
+    this.closeFiles();
+  }
+
+  #ruleCuts(): boolean {
+    const { rule } = this.#options;
+    if (rule.at === 'events') return this.#eventsInFiles >= rule.count;
+    if (rule.at === 'bytes') return this.#files.some((open) => open.file.sizeBytes >= rule.count);
+    return false;
+  }
+
+  #completeRange(range: RangeInWork): void {
+    this.#complete.push(range);
+  }
+
+  #closeFilesOf(range: RangeInWork): void {
+    this.#range = range;
+    this.#closeFilesOfRange();
+    this.#range = undefined;
+    this.#completeRange(range);
+  }
+
+  /** Puts the files of the open range in place, each recorded whole. */
+  #closeFilesOfRange(): void {
+    const range = this.#openRange();
+    for (const open of this.#files) {
+      open.file.append(open.format.end(open.info?.toInfo() ?? EMPTY_INFO));
+      const { sizeBytes, crc32: crc } = open.file.complete(this.#finalPath(open.path));
+      range.outputs.push({
+        stream: open.stream,
+        file: open.path,
+        offsetBytes: 0,
+        lengthBytes: sizeBytes,
+        crc32: crc,
+        recordCount: open.records,
+      });
+    }
+    this.#files.length = 0;
+    this.#eventsInFiles = 0;
+  }
+
+  #endSlice(open: OpenFile, range: RangeInWork): void {
+    if (open.sliceStart === undefined) return;
+    const offsetBytes = open.sliceStart.sizeBytes;
+    open.slices.push({
+      range,
+      offsetBytes,
+      lengthBytes: open.file.sizeBytes - offsetBytes,
+      crc32: open.sliceCrc,
+      recordCount: open.records,
+    });
+    range.openFiles += 1;
+    open.sliceStart = undefined;
+    open.records = 0;
+  }
+
+  #openFile(stream: string, event: EventInWork): OpenFile {
+    const existing = this.#files.find((open) => open.stream === stream);
+    if (existing !== undefined) {
+      if (this.#sharesFiles && existing.sliceStart === undefined) this.#beginSlice(existing);
+      return existing;
+    }
+    const range = this.#openRange();
+    const inputFile = this.#inputFile;
+    assert(inputFile !== undefined, 'a range has an input file');
+    const format = this.#formatOf(stream, inputFile);
+    const header = format.begin({ stream, runHeader: event.runHeader, inputFormat: inputFile.format });
+    const id = formatEventRangeID({
+      taskID: this.#options.taskID,
+      jobID: this.#options.jobID,
+      fileID: inputFile.fileIndex + 1,
+      // A further file of the same range and stream is named after the event it begins with.
+      startEvent: range.streams.includes(stream) ? event.position : range.token.startEvent,
+      attemptNr: range.token.attemptNr,
+    });
+    range.streams.push(stream);
+    const name = `${stream}.${id}${range.copy ? '.copy' : ''}`;
+    const open: OpenFile = {
+      stream,
+      format,
+      file: new EventFile(this.#temporaryPath(stream)),
+      path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
+      header,
+      info: format.carriesInfo ? this.#newInfo(stream) : undefined,
+      slices: [],
+      records: 0,
+      eventBytes: 0,
+      sliceCrc: 0,
+      sliceStart: undefined,
+    };
+    open.file.append(header);
+    if (this.#sharesFiles) this.#beginSlice(open);
+    this.#files.push(open);
+    return open;
+  }
+
+  #newInfo(stream: string): EventInfoCollector {
+    return new EventInfoCollector(this.#options.outputs[stream]?.eventType, this.#options.processingTag);
+  }
+
+  #beginSlice(open: OpenFile): void {
+    open.sliceStart = open.file.mark();
+    open.sliceCrc = crc32(open.header);
+    open.records = 0;
+  }
+
+  #formatOf(stream: string, inputFile: WorkerFile): OutputFormat {
+    const declaration = this.#options.outputs[stream];
+    if (declaration === undefined) {
+      throw new GranuleError(
+        'PAYLOAD_OUTPUT_INVALID',
+        `the payload declares no stream "${stream}"; it has ${Object.keys(this.#options.outputs).join(', ') || 'none'}`,
+        { details: { stream }, remedy: 'add the stream to `outputs` of the payload' },
+      );
+    }
+    if (declaration.format !== 'as-input') return outputFormat(declaration.format);
+    if (inputFile.format !== 'root') return outputFormat(inputFile.format);
+    throw new GranuleError('PAYLOAD_OUTPUT_INVALID', `stream ${stream} is "as-input", and ROOT files are only read`, {
+      details: { stream },
+      remedy: 'declare another format for the stream, for instance gev',
+    });
+  }
+
+  /** One file per stream is open at a time. */
+  #temporaryPath(stream: string): string {
+    let path = this.#temporaryPaths.get(stream);
+    if (path === undefined) {
+      path = join(this.#options.folder, `${stream}.${this.#options.session}${TEMPORARY_SUFFIX}`);
+      this.#temporaryPaths.set(stream, path);
+    }
+    return path;
+  }
+
+  /** Its folder, the shard, is made by the stage-out when it is not there. */
+  #finalPath(path: string): string {
+    return `${this.#options.aggregationFolder}/${path}`;
+  }
+}
