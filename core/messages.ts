@@ -187,14 +187,17 @@ export interface WorkerInitFailed {
 }
 
 /**
- * The last message of a session.
+ * Why a session ends by itself.
  * - `end`: it was told to end, has closed its files and finalized its payload
  * - `recycle`: it reached its number of events or its memory limit; another thread takes its place
  * - `broken`: the payload cannot be trusted in this thread any more (a late error, an execution that never settled)
  */
+export type LeaveReason = 'end' | 'recycle' | 'broken';
+
+/** The last message of a session. */
 export interface WorkerLeaves {
   readonly kind: 'leave';
-  readonly reason: 'end' | 'recycle' | 'broken';
+  readonly reason: LeaveReason;
   readonly reports: readonly RangeReport[];
   /** `finalize` threw, or the late error */
   readonly error: SerialisedError | null;

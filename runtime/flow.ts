@@ -8,24 +8,21 @@
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
 import { assert } from '../core/assert.ts';
 import type { Job, UpdateOutcome } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
-import { CLOSE_MS } from '../core/limits.ts';
 import type { FromWorker, RangeReport, ToWorker } from '../core/messages.ts';
 import { ServerChannel } from './channel/channel.ts';
 import { LocalAddresses } from './channel/local-addresses.ts';
-import { type FlowInput, sessionTemplate } from './flow-input.ts';
+import type { FlowInput } from './flow-input.ts';
+import { FlowWorkers } from './flow-workers.ts';
 import { MergeService } from './merge/merge-service.ts';
 import { Pilot } from './pilot.ts';
 import { Supervisor } from './pool/supervisor.ts';
-import type { DeadSession } from './pool/worker-pool.ts';
-import { failureWithLog, removeTraces } from './pool/worker-traces.ts';
 import { tellAnswered } from './run/answered-reports.ts';
 import { TokenScatterer } from './scattering/token-scatterer.ts';
 import { Stager } from './stager.ts';
-import { GIVEN_UP, unreadableRange } from './worker/failures.ts';
+import { unreadableRange } from './worker/failures.ts';
 
 export class Flow {
   readonly #input: FlowInput;
@@ -38,6 +35,7 @@ export class Flow {
   #merge!: MergeService;
   #stager!: Stager;
   #scatterer!: TokenScatterer;
+  #workers!: FlowWorkers;
   #supervisor!: Supervisor;
   #pilot!: Pilot;
   #closed: Promise<void> | undefined;
@@ -56,6 +54,7 @@ export class Flow {
     flow.#stager = flow.#buildStager();
     flow.#channel = await ServerChannel.bind<FromWorker, ToWorker>(flow.#addresses.address('workers'));
     flow.#scatterer = flow.#buildScatterer();
+    flow.#workers = new FlowWorkers(input, flow.#job.jobID);
     flow.#supervisor = new Supervisor(flow.#scatterer, input.pool, input.options);
     flow.#listenToExtractor();
     flow.#pilot = flow.#buildPilot();
@@ -70,24 +69,13 @@ export class Flow {
 
   /** Once. @param shared what the payload's `prepare` returned */
   startWorkers(shared: unknown): void {
-    const { options, pool, recordExecutions } = this.#input;
-    if (recordExecutions) pool.recordExecutions();
-    pool.start(
-      sessionTemplate(this.#input, {
-        jobID: this.#job.jobID,
-        channelAddress: this.#addresses.address('workers'),
-        shared,
-      }),
-      {
-        onSession: (peer, { workerIndex, board, apart }) => {
-          board.setTimeoutMs(this.#supervisor.timeoutMs);
-          const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';
-          this.#scatterer.expect(peer, workerIndex, board, takes);
-        },
-        onDeath: (dead) => this.#noteDeath(dead),
-        onFatal: this.#input.onFatal,
-      },
-    );
+    this.#workers.start({
+      scatterer: this.#scatterer,
+      supervisor: this.#supervisor,
+      channelAddress: this.#addresses.address('workers'),
+      shared,
+      onReturned: () => this.#pilot.poke(),
+    });
   }
 
   /** No file will join the task in this start, be it sealed or not. */
@@ -152,11 +140,7 @@ export class Flow {
     this.#scatterer.takeBackAll();
     this.#scatterer.end();
     this.#scatterer.giveUpAll();
-    pool.terminateAll(GIVEN_UP);
-    // Idle workers are told to end, which lets them finalize their payload; not for ever.
-    const again = setInterval(() => pool.terminateAll(GIVEN_UP), CLOSE_MS);
-    await pool.sessionsOver();
-    clearInterval(again);
+    await this.#workers.givenUp();
     await this.#stager.drained();
     await this.#pilot.close();
     await this.#input.extractor.close();
@@ -169,15 +153,8 @@ export class Flow {
 
   /** Lets workers that have nothing more to do finalize their payload, and waits for them: not for ever. */
   async endWorkers(signal: AbortSignal): Promise<void> {
-    const { pool, options } = this.#input;
     this.#scatterer.end();
-    pool.endStarting();
-    const end = (): void => pool.terminateAll(GIVEN_UP);
-    const timer = setTimeout(end, options.hookTimeoutMs + CLOSE_MS);
-    signal.addEventListener('abort', end, { once: true });
-    await pool.sessionsOver();
-    signal.removeEventListener('abort', end);
-    clearTimeout(timer);
+    await this.#workers.finalized(signal);
     await this.#stager.drained();
   }
 
@@ -273,47 +250,14 @@ export class Flow {
           isFirst = false;
           events.emit('event:first-executing', { sinceStartMs: Date.now() - this.#input.surroundings.startedAtMs });
         },
-        onWorkerReady: (workerIndex, readyAfterMs) => {
-          pool.noteReady(workerIndex);
-          events.emit('worker:started', { workerIndex, readyAfterMs });
-        },
+        onWorkerReady: (workerIndex, readyAfterMs) => this.#workers.noteReady(workerIndex, readyAfterMs),
         onInitFailed: (workerIndex, error) => pool.noteInitFailed(workerIndex, error),
-        onLeave: (workerIndex, reason, error) => {
-          pool.noteLeft(workerIndex, reason !== 'end');
-          if (error !== undefined && reason !== 'broken') this.#noteNotFinalized(workerIndex, error.message);
-          if (reason === 'end') events.emit('worker:ended', { workerIndex });
-          else {
-            const cause = reason === 'recycle' ? 'recycled' : 'payload-late-error';
-            events.emit('worker:replaced', { workerIndex, cause, message: error?.message ?? reason });
-          }
-        },
+        onLeave: (workerIndex, reason, error) => this.#workers.noteLeave(workerIndex, reason, error),
         onHungry: () => this.#pilot.poke(),
         onFatal,
       },
       { failuresMax: this.#input.options.failuresMax, log: loggers.forComponent('token-scatterer') },
     );
-  }
-
-  /** What the worker executed has failed, the rest of what it held goes back, and nothing of it stays on disk. */
-  #noteDeath({ peer, workerIndex, failure, replaced, hook }: DeadSession): void {
-    const { events, folders, payload, task } = this.#input;
-    const { taskID } = task;
-    const { jobID } = this.#job;
-    const folder = join(folders.workers, `worker_${workerIndex}`);
-    const culprit = this.#scatterer.executedBy(peer);
-    const streams = Object.keys(payload.outputs);
-    // Before anybody else can begin the same range, whose files have the same names.
-    removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
-    const returnedCount = this.#scatterer.lose(peer, failureWithLog(failure, { folder, taskID, jobID }));
-    if (hook === 'finalize') this.#noteNotFinalized(workerIndex, failure.message);
-    if (replaced) events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
-    else events.emit('worker:ended', { workerIndex });
-    if (returnedCount > 0) this.#pilot.poke();
-  }
-
-  #noteNotFinalized(workerIndex: number, message: string): void {
-    this.#input.loggers.forComponent('worker-pool').warn({ workerIndex, message }, 'payload not finalized');
-    this.#input.events.emit('worker:not-finalized', { workerIndex, message });
   }
 
   #buildStager(): Stager {

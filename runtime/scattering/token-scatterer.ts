@@ -11,7 +11,7 @@ import type { Failure } from '../../core/dispatcher-api.ts';
 import { deserialiseError, type GranuleError } from '../../core/errors.ts';
 import { eventCountOf } from '../../core/event-range.ts';
 import type { Logger } from '../../core/log.ts';
-import type { FromWorker, RangeReport, RangeToken, ToWorker, WorkerFile } from '../../core/messages.ts';
+import type { FromWorker, LeaveReason, RangeReport, RangeToken, ToWorker, WorkerFile } from '../../core/messages.ts';
 import type { InExecution, SupervisedBoard } from '../board/execution-board.ts';
 import type { ServerChannel } from '../channel/channel.ts';
 import { judgeFailure } from '../worker/last-attempt.ts';
@@ -26,7 +26,7 @@ export interface ScattererListeners {
   onTokensGiven(): void;
   onWorkerReady(workerIndex: number, readyAfterMs: number): void;
   onInitFailed(workerIndex: number, error: GranuleError): void;
-  onLeave(workerIndex: number, reason: 'end' | 'recycle' | 'broken', error: GranuleError | undefined): void;
+  onLeave(workerIndex: number, reason: LeaveReason, error: GranuleError | undefined): void;
   /** The queue has run low: more ranges are welcome. */
   onHungry(): void;
   /** The channel itself broke: the node cannot go on. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { isMainThread } from 'node:worker_threads';
 import { describeThrown } from '../../core/errors.ts';
-import type { FromWorker, ToWorker } from '../../core/messages.ts';
+import type { FromWorker, LeaveReason, ToWorker } from '../../core/messages.ts';
 import type { WorkerBoard } from '../board/execution-board.ts';
 import { PeerChannel } from '../channel/channel.ts';
 import { importPayload } from '../payload-loading/import-payload.ts';
@@ -16,14 +16,14 @@ import type { SessionData } from './session-data.ts';
 import { divertStandardOutput, guardStandardDescriptors } from './standard-descriptors.ts';
 import { ThreadCpuClock } from './thread-cpu-clock.ts';
 import { WORKER_LOG_NAME, WorkerLog } from './worker-log.ts';
-import { type SessionEnd, WorkerSession } from './worker-session.ts';
+import { WorkerSession } from './worker-session.ts';
 
 /**
  * Resolves when the session is over; `end`: nothing foreign is left, the thread may be used again.
  *
  * @throws what the payload has made of what everything here rests on
  */
-export async function runSession(data: SessionData, board: WorkerBoard): Promise<SessionEnd> {
+export async function runSession(data: SessionData, board: WorkerBoard): Promise<LeaveReason> {
   const channel = PeerChannel.connectClient<ToWorker, FromWorker>(data.channelAddress, data.peer, board.arrivals);
   const log = new WorkerLog(join(data.folder, WORKER_LOG_NAME), data.logLevel);
   const cpuClock = new ThreadCpuClock();

@@ -4,11 +4,11 @@ import { basename } from 'node:path';
 // Not the global one: a payload may remove that.
 import process from 'node:process';
 import { threadId } from 'node:worker_threads';
+import type { LeaveReason } from '../../core/messages.ts';
 import { openWorkerBoard } from '../board/board-file.ts';
 import type { WorkerBoard } from '../board/execution-board.ts';
 import type { SessionData } from './session-data.ts';
 import { runSession } from './session-main.ts';
-import type { SessionEnd } from './worker-session.ts';
 
 export default async function runInThread(data: SessionData): Promise<void> {
   const board = openWorkerBoard(data.board);
@@ -20,7 +20,7 @@ export default async function runInThread(data: SessionData): Promise<void> {
   process.removeAllListeners('unhandledRejection');
 }
 
-async function outcomeOf(data: SessionData, board: WorkerBoard): Promise<SessionEnd> {
+async function outcomeOf(data: SessionData, board: WorkerBoard): Promise<LeaveReason> {
   try {
     return await runSession(data, board);
   } catch {

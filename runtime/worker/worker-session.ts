@@ -12,7 +12,7 @@
 import process from 'node:process';
 import { assertNever } from '../../core/assert.ts';
 import { serialiseError } from '../../core/errors.ts';
-import type { FromWorker, ToWorker } from '../../core/messages.ts';
+import type { FromWorker, LeaveReason, ToWorker } from '../../core/messages.ts';
 import type { PayloadDefinition } from '../../payloads/payload.ts';
 import type { WorkerBoard, WorkerHook } from '../board/execution-board.ts';
 import type { PeerChannel } from '../channel/channel.ts';
@@ -21,9 +21,6 @@ import type { LateErrorKind } from './failures.ts';
 import { PayloadGuard } from './payload-guard.ts';
 import type { SessionSettings } from './session-data.ts';
 import type { ThreadCpuClock } from './thread-cpu-clock.ts';
-
-/** How a session ends; see {@link WorkerSession.run}. */
-export type SessionEnd = 'end' | 'recycle' | 'broken';
 
 /** What a session says and is told; an event that is executed by itself has no scatterer at the other end. */
 export type SessionChannel = Pick<PeerChannel<ToWorker, FromWorker>, 'send' | 'receive'>;
@@ -55,7 +52,7 @@ export class WorkerSession {
    * payload could not be initialized, `end` also when nobody needs the session any more before it has begun. Never
    * resolves in a thread that is about to be ended: it could be in the middle of a call of ZeroMQ then.
    */
-  async run(): Promise<SessionEnd> {
+  async run(): Promise<LeaveReason> {
     const { channel, cpuClock } = this.#parts;
     const startedMs = performance.now();
     if (!this.#board.tryStart()) return 'end';
@@ -141,7 +138,7 @@ export class WorkerSession {
     return memory.heapUsed + memory.external > recycleMemoryBytes;
   }
 
-  async #finalizeAndLeave(executor: BatchExecutor, reason: 'end' | 'recycle'): Promise<SessionEnd> {
+  async #finalizeAndLeave(executor: BatchExecutor, reason: 'end' | 'recycle'): Promise<LeaveReason> {
     let failed: unknown;
     try {
       executor.closeFiles();
@@ -159,7 +156,7 @@ export class WorkerSession {
     await executor.finalize();
   }
 
-  async #leave(executor: BatchExecutor, reason: SessionEnd, error: unknown): Promise<SessionEnd> {
+  async #leave(executor: BatchExecutor, reason: LeaveReason, error: unknown): Promise<LeaveReason> {
     if (reason === 'broken') executor.closeFiles();
     await this.#sendLast({
       kind: 'leave',
