@@ -33,7 +33,7 @@ export class ServedWorker {
   readonly held = new HeldTokens();
   /** what it executes when it dies is given back, like the rest: it is not the event's fault */
   isGivenUp = false;
-  /** told to close its files since there was anything new to hand out */
+  /** told to close its files since it was given something last: it has no open ones */
   isFlushed = false;
   readonly #batchesMax: number;
   /** those it has not finished, in order: the first is in execution, or about to be */
@@ -88,6 +88,7 @@ export class ServedWorker {
     this.#lastNumber += 1;
     this.#batches = [...this.#batches, { number: this.#lastNumber, tokens }];
     for (const held of tokens) this.held.add(held);
+    this.isFlushed = false;
     this.board.claims?.open(this.#lastNumber, tokens.length);
     return this.#lastNumber;
   }

@@ -72,7 +72,6 @@ export class TokenHandOut {
 
   add(tokens: readonly HeldToken[]): void {
     for (const held of tokens) this.#queue.add(held);
-    for (const worker of this.#workers.values()) worker.isFlushed = false;
     this.#serveAll();
   }
 

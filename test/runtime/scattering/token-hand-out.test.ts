@@ -15,12 +15,19 @@ function finished(wallMs: number): RangeReport {
   return { kind: 'finished', wallMs } as RangeReport;
 }
 
+/** Ranges that a worker puts into one file. */
+const RANGES_PER_FILE = 3;
+
 /** Does in one thread what a worker's session does in its own, step by step. */
 class SteppedWorker {
   readonly board = ExecutionBoard.forNewSession();
   readonly served: ServedWorker;
   readonly executed: number[] = [];
   isEnded = false;
+  /** executed, in a file that waits for further ranges */
+  #inOpenFile: number[] = [];
+  /** those it will report when it asks */
+  #closed: number[] = [];
   readonly #inbox: { readonly kind: 'tokens' | 'flush' | 'end'; readonly batch: number; readonly tokens: number[] }[] =
     [];
   #batch: { readonly number: number; readonly tokens: readonly number[] } | undefined;
@@ -47,7 +54,8 @@ class SteppedWorker {
       if (index >= 0) {
         const rangeIndex = this.#batch.tokens[index] ?? Number.NaN;
         this.executed.push(rangeIndex);
-        this.served.held.remove(rangeIndex);
+        this.#inOpenFile.push(rangeIndex);
+        if (this.#inOpenFile.length === RANGES_PER_FILE) this.#closeFile();
       } else {
         this.#lastBatch = this.#batch.number;
         this.#batch = undefined;
@@ -58,6 +66,7 @@ class SteppedWorker {
     if (!this.#hasAsked) {
       this.#hasAsked = true;
       this.served.noteAsk(this.#lastBatch);
+      for (const rangeIndex of this.#closed.splice(0)) this.served.held.remove(rangeIndex);
       handOut.serve(this.served);
       return;
     }
@@ -66,8 +75,28 @@ class SteppedWorker {
       this.#batch = { number: message.batch, tokens: message.tokens };
       this.board.beginBatch(message.batch);
     } else if (message?.kind === 'end') this.isEnded = true;
-    else if (message?.kind === 'flush') this.#hasAsked = false;
+    else if (message?.kind === 'flush') {
+      this.#closeFile();
+      this.#hasAsked = false;
+    }
   }
+
+  /** Its session ends without a word: what it has not reported goes back. */
+  die(handOut: TokenHandOut): void {
+    const back = this.served.held.values();
+    this.isEnded = true;
+    this.executed.splice(0, this.executed.length, ...this.executed.filter((index) => !isAmong(back, index)));
+    handOut.removeWorker(this.served.peer);
+    if (back.length > 0) handOut.putBack(back);
+  }
+
+  #closeFile(): void {
+    this.#closed.push(...this.#inOpenFile.splice(0));
+  }
+}
+
+function isAmong(tokens: readonly HeldToken[], rangeIndex: number): boolean {
+  return tokens.some(({ token }) => token.rangeIndex === rangeIndex);
 }
 
 function setUp(workerCount: number): { readonly handOut: TokenHandOut; readonly workers: SteppedWorker[] } {
@@ -83,6 +112,25 @@ function setUp(workerCount: number): { readonly handOut: TokenHandOut; readonly 
   return { handOut, workers };
 }
 
+/** Lets a worker die, and another one take its place. */
+function replace(handOut: TokenHandOut, workers: SteppedWorker[], index: number): void {
+  const next = new SteppedWorker(`worker-${workers.length}`, workers.length);
+  workers.push(next);
+  handOut.addWorker(next.served);
+  living(workers)[index]?.die(handOut);
+}
+
+function living(workers: readonly SteppedWorker[]): readonly SteppedWorker[] {
+  return workers.filter(({ isEnded }) => !isEnded);
+}
+
+function stepUntil(isDone: () => boolean, handOut: TokenHandOut, workers: readonly SteppedWorker[]): void {
+  for (let turn = 0; !isDone(); turn += 1) {
+    if (turn > 10_000) throw new Error('it goes on for ever');
+    for (const worker of workers) worker.step(handOut);
+  }
+}
+
 /** Nobody waits beside tokens that nobody holds, or that wait behind others in a worker's hands. */
 function expectNobodyWaitsInVain(handOut: TokenHandOut, workers: readonly SteppedWorker[]): void {
   if (!workers.some(({ served }) => served.isWaiting)) return;
@@ -92,8 +140,11 @@ function expectNobodyWaitsInVain(handOut: TokenHandOut, workers: readonly Steppe
 
 describe('the hand-out of tokens', () => {
   it('lets each token be executed once by somebody who never has too much, while nobody waits in vain', () => {
+    const step = { weight: 12, arbitrary: fc.record({ kind: fc.constant('step' as const), worker: fc.nat(3) }) };
+    const death = { weight: 1, arbitrary: fc.record({ kind: fc.constant('die' as const), worker: fc.nat(3) }) };
     const action = fc.oneof(
-      { weight: 12, arbitrary: fc.record({ kind: fc.constant('step' as const), worker: fc.nat(3) }) },
+      step,
+      death,
       {
         weight: 2,
         arbitrary: fc.record({ kind: fc.constant('add' as const), count: fc.integer({ min: 1, max: 40 }) }),
@@ -107,13 +158,17 @@ describe('the hand-out of tokens', () => {
       },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('take back' as const) }) },
     );
+    /** when nothing new comes any more */
+    const lastAction = fc.oneof(step, death);
+    const size = { maxLength: 250, size: 'max' } as const;
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 250, size: 'max' }), (actions) => {
+      fc.property(fc.array(action, size), fc.array(lastAction, size), (actions, lastActions) => {
         const { handOut, workers } = setUp(4);
         let added = 0;
         const takenBack: number[] = [];
-        for (const one of actions) {
-          if (one.kind === 'step') workers[one.worker]?.step(handOut);
+        for (const one of [...actions, ...lastActions]) {
+          if (one.kind === 'step') living(workers)[one.worker]?.step(handOut);
+          else if (one.kind === 'die') replace(handOut, workers, one.worker);
           else if (one.kind === 'learn') handOut.size.learn([finished(one.wallMs)]);
           else if (one.kind === 'take back') {
             takenBack.push(...handOut.takeBackAll().map(({ rangeIndex }) => rangeIndex));
@@ -122,19 +177,30 @@ describe('the hand-out of tokens', () => {
             added += one.count;
           }
           expect(Math.max(...workers.map(({ inHands }) => inHands))).toBeLessThanOrEqual(BATCHES_PER_WORKER);
-          expectNobodyWaitsInVain(handOut, workers);
+          expectNobodyWaitsInVain(handOut, living(workers));
         }
+        // A run ends its workers when everything is reported.
+        stepUntil(() => living(workers).every(({ served }) => served.held.size === 0), handOut, workers);
+        expect(handOut.queuedCount).toBe(0);
         handOut.end();
-        for (let turn = 0; workers.some(({ isEnded }) => !isEnded); turn += 1) {
-          if (turn > 10_000) throw new Error('some worker is never dismissed');
-          for (const worker of workers) worker.step(handOut);
-        }
+        stepUntil(() => living(workers).length === 0, handOut, workers);
         const seen = [...takenBack, ...workers.flatMap(({ executed }) => executed)];
         expect(seen.sort((left, right) => left - right)).toEqual(Array.from({ length: added }, (_, index) => index));
-        for (const { served } of workers) expect(served.held.size).toBe(0);
       }),
       { numRuns: 60 },
     );
+  });
+
+  it('lets a worker close its files again when it has executed what another one gave back', () => {
+    const { handOut, workers } = setUp(2);
+    const [one, two] = workers as [SteppedWorker, SteppedWorker];
+    handOut.add([held(0), held(1)]);
+    for (let step = 0; step < 2; step += 1) for (const worker of workers) worker.step(handOut);
+    // The other executes its token, is told to close its files, and waits.
+    stepUntil(() => two.served.isWaiting && two.served.held.size === 0, handOut, [two]);
+    one.die(handOut);
+    stepUntil(() => two.served.isWaiting && two.served.held.size === 0, handOut, [two]);
+    expect(two.executed).toEqual([1, 0]);
   });
 
   it('lets nothing wait behind a long token for a worker that is about to ask', () => {
