@@ -162,6 +162,8 @@ export const BATCH_WORK_MS = 100;
 export const PROCESS_BATCH_WORK_MS = 2;
 /** An output of more bytes goes to its file piece by piece instead of being gathered in memory. */
 export const OUTPUT_GATHER_BYTES = 1 * MiB;
+/** An output of at most so many bytes is created in its place by one write, which leaves it whole or empty: a page. */
+export const OUTPUT_AT_ONCE_BYTES_MAX = 4 * KiB;
 /** Output of one event on one stream, unless told otherwise. */
 export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
 /**

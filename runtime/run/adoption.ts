@@ -129,7 +129,8 @@ function examine(range: AdoptableRange, files: FilesByStream, request: AdoptionR
     const file = files.get(name);
     if (file === undefined) return undefined;
     const bytes = readFileSync(join(request.aggregationFolder, file));
-    const recordCount = countRecords(bytes, formatOf(range.fileIndex));
+    // Empty: killed between the creation of a small file and its write. Larger ones get their name when they are whole.
+    const recordCount = bytes.length === 0 ? undefined : countRecords(bytes, formatOf(range.fileIndex));
     if (recordCount === undefined) return undefined;
     outputs.push({
       stream: name,

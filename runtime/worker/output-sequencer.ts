@@ -10,7 +10,6 @@
  * shared by several ranges each is recorded as a slice of body bytes, with `headerBytes` telling where bodies begin.
  */
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { assert } from '../../core/assert.ts';
 import type { OutputRecord } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
@@ -18,12 +17,12 @@ import { formatEventRangeID } from '../../core/ids.ts';
 import { SHARD_RANGES } from '../../core/limits.ts';
 import type { RangeToken, SequenceRule, WorkerFile } from '../../core/messages.ts';
 import type { OutputFormat } from '../../payloads/formats/event-format.ts';
-import { EMPTY_INFO } from '../../payloads/formats/event-stream-info.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
-import { EventFile, type EventFileMark, TEMPORARY_SUFFIX } from './event-file.ts';
+import { EventFile, TEMPORARY_SUFFIX } from './event-file.ts';
 import { EventInfoCollector } from './event-info.ts';
-import { removeOutputs } from './stage-out.ts';
+import { OutputFile } from './output-file.ts';
+import { onOneFileSystem, removeOutputs } from './stage-out.ts';
 
 export interface SequencerOptions {
   readonly outputs: OutputDeclarations;
@@ -45,31 +44,6 @@ export interface CompleteRange {
   readonly outputs: readonly OutputRecord[];
   /** as `endRange` was told */
   readonly wallMs: number;
-}
-
-interface Slice {
-  readonly range: RangeInWork;
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-  readonly crc32: number;
-  readonly recordCount: number;
-}
-
-interface OpenFile {
-  readonly stream: string;
-  readonly format: OutputFormat;
-  readonly file: EventFile;
-  /** path below the aggregation folder */
-  readonly path: string;
-  readonly header: Uint8Array;
-  /** undefined where the format holds none */
-  readonly info: EventInfoCollector | undefined;
-  readonly slices: Slice[];
-  /** of the range that is open now */
-  records: number;
-  eventBytes: number;
-  sliceCrc: number;
-  sliceStart: EventFileMark | undefined;
 }
 
 interface RangeInWork extends CompleteRange {
@@ -97,8 +71,9 @@ const SHARING_RULES: ReadonlySet<SequenceRule['at']> = new Set(['events', 'bytes
 export class OutputSequencer {
   readonly #options: SequencerOptions;
   readonly #sharesFiles: boolean;
+  readonly #oneFileSystem: boolean;
   /** one per stream that has records: a few at most. (A map that is emptied for each event is costly to collect.) */
-  #files: OpenFile[] = [];
+  #files: OutputFile<RangeInWork>[] = [];
   /** of each stream. A name that is used again is found in the kernel's cache: a fifth of the cost of a file */
   readonly #temporaryPaths = new Map<string, string>();
   #range: RangeInWork | undefined;
@@ -113,6 +88,7 @@ export class OutputSequencer {
   constructor(options: SequencerOptions) {
     this.#options = options;
     this.#sharesFiles = SHARING_RULES.has(options.rule.at);
+    this.#oneFileSystem = onOneFileSystem(options.folder, options.aggregationFolder);
   }
 
   beginRange(token: RangeToken, inputFile: WorkerFile, copy: boolean): void {
@@ -126,7 +102,7 @@ export class OutputSequencer {
     if (this.#runHeader !== event.runHeader && this.#files.length > 0) this.#cutForRunHeader();
     this.#runHeader = event.runHeader;
     this.#event = event;
-    for (const open of this.#files) open.eventBytes = 0;
+    for (const open of this.#files) open.beginEvent();
   }
 
   /** Appends one record of the event in work. */
@@ -138,17 +114,14 @@ export class OutputSequencer {
       position: event.position,
       eventNumber: open.format.carriesInfo ? event.eventNumber : Number.NaN,
     });
-    open.eventBytes += bytes.length;
-    if (open.eventBytes > this.#options.outputBytesMax) {
+    if (open.countEventBytes(bytes) > this.#options.outputBytesMax) {
       throw new GranuleError(
         'OUTPUT_TOO_LARGE',
         `the event wrote more than ${this.#options.outputBytesMax} bytes to stream ${stream}`,
         { details: { stream, position: event.position }, remedy: 'raise --max-output-size or write less per event' },
       );
     }
-    open.file.append(bytes);
-    if (this.#sharesFiles) open.sliceCrc = crc32(bytes, open.sliceCrc);
-    open.records += 1;
+    open.append(bytes);
   }
 
   addIntervalOfValidity(stream: string, key: string, firstRun: number, lastRun: number, value: string): void {
@@ -185,7 +158,7 @@ export class OutputSequencer {
       return;
     }
     for (const open of this.#files) this.#endSlice(open, range);
-    if (range.openFiles === 0) this.#completeRange(range);
+    if (range.openFiles === 0) this.#complete.push(range);
     if (this.#ruleCuts()) this.closeFiles();
   }
 
@@ -195,16 +168,8 @@ export class OutputSequencer {
     this.#range = undefined;
     this.#event = undefined;
     if (range === undefined) return;
-    for (const open of this.#files) {
-      if (open.slices.length === 0) {
-        open.file.discard();
-      } else if (open.sliceStart !== undefined) {
-        open.file.rollback(open.sliceStart);
-        open.sliceStart = undefined;
-        open.records = 0;
-      }
-    }
-    this.#files = this.#files.filter((open) => open.slices.length > 0);
+    for (const open of this.#files) open.abandon();
+    this.#files = this.#files.filter((open) => open.isShared);
     // Files of single events that are in place already.
     if (!this.#sharesFiles) removeOutputs(this.#options.aggregationFolder, range.outputs);
   }
@@ -215,20 +180,10 @@ export class OutputSequencer {
     this.#files = [];
     this.#eventsInFiles = 0;
     for (const open of files) {
-      open.file.append(open.format.end(open.info?.toInfo() ?? EMPTY_INFO));
-      open.file.complete(this.#finalPath(open.path));
-      for (const slice of open.slices) {
-        slice.range.outputs.push({
-          stream: open.stream,
-          file: open.path,
-          offsetBytes: slice.offsetBytes,
-          lengthBytes: slice.lengthBytes,
-          crc32: slice.crc32,
-          recordCount: slice.recordCount,
-          headerBytes: open.header.length,
-        });
-        slice.range.openFiles -= 1;
-        if (slice.range.openFiles === 0 && slice.range.closed) this.#completeRange(slice.range);
+      for (const [range, output] of open.completeSlices(this.#options.aggregationFolder)) {
+        range.outputs.push(output);
+        range.openFiles -= 1;
+        if (range.openFiles === 0 && range.closed) this.#complete.push(range);
       }
     }
   }
@@ -258,59 +213,33 @@ export class OutputSequencer {
   #ruleCuts(): boolean {
     const { rule } = this.#options;
     if (rule.at === 'events') return this.#eventsInFiles >= rule.count;
-    if (rule.at === 'bytes') return this.#files.some((open) => open.file.sizeBytes >= rule.count);
+    if (rule.at === 'bytes') return this.#files.some((open) => open.sizeBytes >= rule.count);
     return false;
-  }
-
-  #completeRange(range: RangeInWork): void {
-    this.#complete.push(range);
   }
 
   #closeFilesOf(range: RangeInWork): void {
     this.#range = range;
     this.#closeFilesOfRange();
     this.#range = undefined;
-    this.#completeRange(range);
+    this.#complete.push(range);
   }
 
   /** Puts the files of the open range in place, each recorded whole. */
   #closeFilesOfRange(): void {
     const range = this.#openRange();
-    for (const open of this.#files) {
-      open.file.append(open.format.end(open.info?.toInfo() ?? EMPTY_INFO));
-      const { sizeBytes, crc32: crc } = open.file.complete(this.#finalPath(open.path));
-      range.outputs.push({
-        stream: open.stream,
-        file: open.path,
-        offsetBytes: 0,
-        lengthBytes: sizeBytes,
-        crc32: crc,
-        recordCount: open.records,
-      });
-    }
+    for (const open of this.#files) range.outputs.push(open.complete(this.#options.aggregationFolder));
     this.#files.length = 0;
     this.#eventsInFiles = 0;
   }
 
-  #endSlice(open: OpenFile, range: RangeInWork): void {
-    if (open.sliceStart === undefined) return;
-    const offsetBytes = open.sliceStart.sizeBytes;
-    open.slices.push({
-      range,
-      offsetBytes,
-      lengthBytes: open.file.sizeBytes - offsetBytes,
-      crc32: open.sliceCrc,
-      recordCount: open.records,
-    });
-    range.openFiles += 1;
-    open.sliceStart = undefined;
-    open.records = 0;
+  #endSlice(open: OutputFile<RangeInWork>, range: RangeInWork): void {
+    if (open.endSlice(range)) range.openFiles += 1;
   }
 
-  #openFile(stream: string, event: EventInWork): OpenFile {
+  #openFile(stream: string, event: EventInWork): OutputFile<RangeInWork> {
     const existing = this.#files.find((open) => open.stream === stream);
     if (existing !== undefined) {
-      if (this.#sharesFiles && existing.sliceStart === undefined) this.#beginSlice(existing);
+      if (this.#sharesFiles) existing.beginSlice();
       return existing;
     }
     const range = this.#openRange();
@@ -328,33 +257,18 @@ export class OutputSequencer {
     });
     range.streams.push(stream);
     const name = `${stream}.${id}${range.copy ? '.copy' : ''}`;
-    const open: OpenFile = {
+    const { outputs, processingTag } = this.#options;
+    const open = new OutputFile<RangeInWork>({
       stream,
       format,
-      file: new EventFile(this.#temporaryPath(stream)),
+      file: new EventFile(this.#temporaryPath(stream), this.#oneFileSystem),
       path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
       header,
-      info: format.carriesInfo ? this.#newInfo(stream) : undefined,
-      slices: [],
-      records: 0,
-      eventBytes: 0,
-      sliceCrc: 0,
-      sliceStart: undefined,
-    };
-    open.file.append(header);
-    if (this.#sharesFiles) this.#beginSlice(open);
+      info: format.carriesInfo ? new EventInfoCollector(outputs[stream]?.eventType, processingTag) : undefined,
+    });
+    if (this.#sharesFiles) open.beginSlice();
     this.#files.push(open);
     return open;
-  }
-
-  #newInfo(stream: string): EventInfoCollector {
-    return new EventInfoCollector(this.#options.outputs[stream]?.eventType, this.#options.processingTag);
-  }
-
-  #beginSlice(open: OpenFile): void {
-    open.sliceStart = open.file.mark();
-    open.sliceCrc = crc32(open.header);
-    open.records = 0;
   }
 
   #formatOf(stream: string, inputFile: WorkerFile): OutputFormat {
@@ -382,10 +296,5 @@ export class OutputSequencer {
       this.#temporaryPaths.set(stream, path);
     }
     return path;
-  }
-
-  /** Its folder, the shard, is made by the stage-out when it is not there. */
-  #finalPath(path: string): string {
-    return `${this.#options.aggregationFolder}/${path}`;
   }
 }

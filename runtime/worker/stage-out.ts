@@ -4,7 +4,7 @@
  *
  * Nothing is flushed here: a power cut can lose staged files, and the merge notices by size and CRC-32.
  */
-import { closeSync, mkdirSync, openSync, readSync, renameSync, rmSync, unlinkSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readSync, renameSync, rmSync, statSync, unlinkSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { OutputRecord } from '../../core/dispatcher-api.ts';
@@ -56,6 +56,12 @@ export function stageOut(from: string, to: string, calls: StageOutCalls = SYSTEM
       }
     }
   }
+}
+
+/** Is a rename all it takes to move a file from one folder to the other? False where one of them is not there. */
+export function onOneFileSystem(folder: string, other: string): boolean {
+  const device = statSync(folder, { throwIfNoEntry: false })?.dev;
+  return device !== undefined && device === statSync(other, { throwIfNoEntry: false })?.dev;
 }
 
 function transfer(from: string, to: string, calls: StageOutCalls): void {

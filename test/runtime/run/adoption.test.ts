@@ -2,6 +2,7 @@ import { appendFileSync, existsSync, mkdirSync, readdirSync, truncateSync, write
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { OutputRecord } from '../../../core/dispatcher-api.ts';
+import { outputFormat } from '../../../payloads/formats/registry.ts';
 import type { MergeFolders } from '../../../runtime/merge/merge-messages.ts';
 import { type AdoptableRange, type AdoptionRequest, adoptOutputs } from '../../../runtime/run/adoption.ts';
 import { listing, listingFormat } from '../merge/listing-format.ts';
@@ -71,6 +72,14 @@ describe('adoption', () => {
     appendFileSync(pathOf(longer), 'x');
     const result = await adoptOutputs(request({ ranges: [range(0), range(1)] }));
     expect(result).toEqual({ adopted: [], removedFileCount: 4 });
+  });
+
+  it('does not take an empty file for one without records', async () => {
+    const empty = write(0, 'HITS');
+    truncateSync(pathOf(empty), 0);
+    const streams = [{ name: 'HITS', formatOf: () => outputFormat('ndjson') }];
+    const result = await adoptOutputs(request({ ranges: [range(0)], streams }));
+    expect(result).toEqual({ adopted: [], removedFileCount: 1 });
   });
 
   it('removes earlier attempts, temporary files, copies and whatever else is there', async () => {
