@@ -5,6 +5,8 @@
  * with a code of this table. Callers match on `code`, never on the text; codes are never reused or renamed.
  */
 
+import { valuesWithoutSecrets, withoutSecrets } from './address-secrets.ts';
+
 /** Exit codes of the command line, as users' scripts see them. */
 export const EXIT = {
   ok: 0,
@@ -366,7 +368,7 @@ export interface SerialisedError {
 
 /**
  * An operating failure: the message says what was wanted, what was found and where (file, byte offset, eventRangeID),
- * `remedy` says what the user can do about it.
+ * `remedy` says what the user can do about it. Secrets in the addresses it names are left out, see `address-secrets.ts`.
  */
 export class GranuleError extends Error {
   readonly code: ErrorCode;
@@ -378,11 +380,11 @@ export class GranuleError extends Error {
     message: string,
     options: { readonly details?: ErrorDetails; readonly cause?: unknown; readonly remedy?: string } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(withoutSecrets(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.name = 'GranuleError';
     this.code = code;
-    this.details = options.details ?? {};
-    this.remedy = options.remedy;
+    this.details = valuesWithoutSecrets(options.details ?? {}) as ErrorDetails;
+    this.remedy = options.remedy === undefined ? undefined : withoutSecrets(options.remedy);
   }
 
   get exitCode(): ExitCode {

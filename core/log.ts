@@ -1,8 +1,9 @@
 /**
  * Logs: pino, a child logger per component. The message is a short fixed sentence, values are fields. Logs go to
- * stderr or a file, never to stdout, which carries results.
+ * stderr or a file, never to stdout, which carries results. Secrets in addresses are left out of every line.
  */
 import { destination, type Logger as PinoLogger, pino } from 'pino';
+import { withoutSecrets } from './address-secrets.ts';
 
 const COMPONENTS = [
   'cli',
@@ -45,7 +46,8 @@ export function createLoggerFactory(options: {
 }): LoggerFactory & { flush(): void } {
   // Synchronous: a line written before a kill -9 is on disk's page cache, not in our memory.
   const sink = destination({ dest: options.file, sync: true, mkdir: true });
-  const root: PinoLogger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, sink);
+  const lines = { write: (line: string) => sink.write(withoutSecrets(line)) };
+  const root: PinoLogger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, lines);
   return {
     forComponent: (component, fields = {}) => root.child({ component, ...fields }),
     flush: () => sink.flushSync(),

@@ -117,7 +117,7 @@ class Run {
     let processingMs = 0;
     try {
       task = await openTask(dispatcher, this.#options, payload, reading);
-      writeRunCatalogue(this.#folders.catalogue, task.inputs);
+      writeRunCatalogue(this.#folders, task.inputs);
       writeStartRecord(this.#folders, this.#options, this.#surroundings.currentFolder);
       recoveredEvents = await recoverRun(dispatcher, task, {
         folders: this.#folders,

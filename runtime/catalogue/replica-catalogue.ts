@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import { describeThrown, GranuleError } from '../../core/errors.ts';
 import { tryGuid } from '../../core/ids.ts';
 import type { FileChecksum } from '../remote/byte-source.ts';
-import { isRemotePlace, parsePlace } from '../remote/place.ts';
+import { escapedPlace, isRemotePlace, parsePlace } from '../remote/place.ts';
 import type { ExpectedFile } from '../remote/replica-agreement.ts';
 import { type CatalogueFile, type CatalogueMetadata, readPoolFileCatalogue } from './pool-file-catalogue.ts';
 
@@ -63,7 +63,7 @@ export class ReplicaCatalogue {
   }
 
   #normalise(place: string): string {
-    if (isRemotePlace(place)) return place;
+    if (isRemotePlace(place)) return escapedPlace(place);
     try {
       const [parsed] = parsePlace(place);
       return parsed?.kind === 'local' ? resolve(this.#currentFolder, parsed.path) : place;

@@ -1,4 +1,5 @@
 /** How an error reaches the user: what, where and remedy on stderr; the stack only when asked for. */
+import { withoutSecrets } from '../../core/address-secrets.ts';
 import { AssertionFailure } from '../../core/assert.ts';
 import { describeThrown, EXIT, type ExitCode, GranuleError, isGranuleError } from '../../core/errors.ts';
 import { printableText } from '../../core/printable.ts';
@@ -23,7 +24,7 @@ export function describeError(error: unknown, debug: boolean): string {
     lines.push('  (INTERNAL; docs/errors.md)');
   }
   if (debug) lines.push(stack, ...causes(error));
-  return `${lines.join('\n')}\n`;
+  return `${withoutSecrets(lines.join('\n'))}\n`;
 }
 
 function causes(error: unknown): string[] {

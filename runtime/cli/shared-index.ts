@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import { cpus, userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
 import { INDEXING_THREADS_MAX } from '../../core/limits.ts';
 import { type IndexAnswer, IndexingPool } from '../indexing/indexing-pool.ts';
@@ -55,7 +56,7 @@ function homeOfUser(): string | undefined {
 }
 
 export interface IndexedPlace {
-  /** absolute path or URL */
+  /** absolute path, or URL without secrets */
   readonly place: string;
   readonly answer: IndexAnswer;
 }
@@ -91,7 +92,7 @@ export async function indexPlaces(
         const indexing = isRemotePlace(known)
           ? pool.indexRemote({ places: [known] }, options)
           : pool.index(known, options);
-        return [{ place: known, answer: await indexing }];
+        return [{ place: placeWithoutSecrets(known), answer: await indexing }];
       } catch (error) {
         if (!isGranuleError(error) || !/^(?:INPUT|SOURCE)_/.test(error.code)) throw error;
         errors.push(error);

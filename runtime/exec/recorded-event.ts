@@ -5,6 +5,7 @@ import type { TaskFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { TableReader } from '../../dispatcher/table-reader.ts';
+import { withPrivateParts } from '../catalogue/private-places.ts';
 import { ReplicaCatalogue } from '../catalogue/replica-catalogue.ts';
 import { EventIndex } from '../indexing/event-index.ts';
 import { IndexingPool } from '../indexing/indexing-pool.ts';
@@ -79,7 +80,8 @@ export async function findRecordedInput(
   const [best] = places;
   const isUntouched = isRemotePlace(best) || findUnchanged(index, best)?.record.guid === file.guid;
   if (!isUntouched) await checkContent(best, sought);
-  return { record: chooseTree({ ...known, lfn: file.lfn }, start.tree), places };
+  const record = chooseTree({ ...known, lfn: file.lfn }, start.tree);
+  return { record, places: withPrivateParts(folders.places, places) };
 }
 
 function inputGone({ lfn, guid }: TaskFile, catalogue: string): GranuleError {

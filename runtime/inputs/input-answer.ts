@@ -1,4 +1,5 @@
 /** What becomes of one input of a run: it is usable, refused, or gone, and the run's events tell of it. */
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import { GranuleError, isGranuleError } from '../../core/errors.ts';
 import type { IndexingPool, RemoteFile } from '../indexing/indexing-pool.ts';
 import { isRemotePlace } from '../remote/place.ts';
@@ -33,7 +34,7 @@ export async function answerFor(file: RemoteFile, rank: number, parts: AnswerPar
     const { record, outcome, previousGuid } = await indexing;
     if (outcome === 'changed' && !isIndexShared) throw changed(place, String(previousGuid), record.guid);
     events.emit('input:indexed', {
-      place,
+      place: placeWithoutSecrets(place),
       lfn: record.lfn,
       guid: record.guid,
       format: record.format,
@@ -54,7 +55,7 @@ export async function answerFor(file: RemoteFile, rank: number, parts: AnswerPar
 /** Tells why an input cannot be used. */
 export function refuseInput(place: string, error: GranuleError, events: NodeEvents): RefusedInput {
   events.emit('input:refused', {
-    place,
+    place: placeWithoutSecrets(place),
     code: error.code,
     message: error.message,
     ...(error.remedy === undefined ? {} : { remedy: error.remedy }),

@@ -7,6 +7,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import { GranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import { INDEXING_THREADS_MAX } from '../../core/limits.ts';
@@ -132,11 +133,13 @@ export class InputReading {
     return this.#awaitedCount;
   }
 
-  /** Places of all files that were neither taken nor refused. */
+  /** Places, without secrets, of all files that were neither taken nor refused. */
   get late(): readonly string[] {
     return this.#files.flatMap(({ places }, index) => {
       const answer = this.#answers[index];
-      return this.#taken.has(index) || (answer !== undefined && 'error' in answer) ? [] : [places[0]];
+      return this.#taken.has(index) || (answer !== undefined && 'error' in answer)
+        ? []
+        : [placeWithoutSecrets(places[0])];
     });
   }
 

@@ -4,7 +4,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 
 /** A file whose events can be processed. */
 export interface UsableInput {
-  /** absolute path or URL */
+  /** absolute path or URL; with what it takes to read it, so not to be shown or kept as it is */
   readonly place: string;
   /** other places of the same file */
   readonly replicas: readonly string[];

@@ -7,10 +7,10 @@ import { lstat, readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { text as readText } from 'node:stream/consumers';
-import { fileURLToPath } from 'node:url';
 import { GranuleError } from '../../core/errors.ts';
 import type { Guid } from '../../core/ids.ts';
 import { nearestNames } from '../../core/nearest-name.ts';
+import { escapedPlace, type Place, parsePlace } from '../remote/place.ts';
 import { expandGlob, isGlob } from './glob.ts';
 
 /** One place to read: a regular file (path as typed), or a URL that nothing has been asked yet. */
@@ -115,8 +115,10 @@ async function readListFile(path: string): Promise<string> {
 }
 
 async function expandPlace(place: string, walk: Walk): Promise<readonly InputPlace[]> {
-  if (/^file:\/\//i.test(place)) return expandPlace(fileURLToPath(place), walk);
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(place)) return [{ kind: 'url', place }];
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(place)) {
+    const parsed = parseUrlPlace(place);
+    return parsed?.kind === 'local' ? expandPlace(parsed.path, walk) : [{ kind: 'url', place: escapedPlace(place) }];
+  }
   const status = await stat(place).catch((error: NodeJS.ErrnoException) => error);
   if (!(status instanceof Error)) {
     if (status.isDirectory()) return expandFolder(place, walk);
@@ -139,6 +141,16 @@ async function expandPlace(place: string, walk: Walk): Promise<readonly InputPla
     for (const place of await expandMatch(match, walk)) expanded.push(place);
   }
   return expanded;
+}
+
+/** @throws INPUT_UNREADABLE: the other inputs may do */
+function parseUrlPlace(place: string): Place | undefined {
+  try {
+    return parsePlace(place)[0];
+  } catch (error) {
+    const { message, details, remedy = '' } = asRefusal(error, place);
+    throw new GranuleError('INPUT_UNREADABLE', message, { details, remedy });
+  }
 }
 
 /**

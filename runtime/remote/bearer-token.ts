@@ -6,6 +6,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BEARER_TOKEN_REREAD_MS } from '../../core/limits.ts';
+import { percentDecoded } from '../../core/percent-encoding.ts';
 
 type TokenEnvironment = Readonly<Record<string, string | undefined>>;
 
@@ -27,10 +28,11 @@ export class BearerTokens {
     this.#origins.add(origin);
   }
 
-  /** The `authorization` header for a request to `url`; undefined when it gets none. */
+  /** The `authorization` header for a request to `url`, whose own user name comes first; undefined when it gets none. */
   async authorizationFor(url: URL, nowMs: number): Promise<string | undefined> {
-    if (!this.#origins.has(url.origin)) return undefined;
     if (url.protocol !== 'https:' && !isLoopback(url.hostname) && !this.#allowPlainHttp) return undefined;
+    if (url.username !== '') return basicAuthorization(url);
+    if (!this.#origins.has(url.origin)) return undefined;
     if (nowMs - this.#readAtMs > BEARER_TOKEN_REREAD_MS) {
       this.#token = await findBearerToken(this.#environment);
       this.#readAtMs = nowMs;
@@ -38,6 +40,12 @@ export class BearerTokens {
     if (this.#token === undefined || !isMeantFor(this.#token, url)) return undefined;
     return `Bearer ${this.#token}`;
   }
+}
+
+/** RFC 7617, for a user name and password that stand in the address. */
+function basicAuthorization({ username, password }: URL): string {
+  const credentials = [username, password].map(percentDecoded).join(':');
+  return `Basic ${Buffer.from(credentials).toString('base64')}`;
 }
 
 export async function findBearerToken(environment: TokenEnvironment): Promise<string | undefined> {

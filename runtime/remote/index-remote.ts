@@ -5,9 +5,11 @@
  */
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import { GranuleError } from '../../core/errors.ts';
 import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
+import { percentDecoded } from '../../core/percent-encoding.ts';
 import type { EventIndex } from '../indexing/event-index.ts';
 import type { FileStamp } from '../indexing/file-stamp.ts';
 import { type DescribeRoot, type IndexedFile, indexStream } from '../indexing/index-file.ts';
@@ -49,7 +51,8 @@ export async function indexRemote(
     // Told anew at each start, and by the same side: the run's identity and the names of its outputs depend on it.
     const lfn = baseName(file.lfn) ?? baseName(served?.record.lfn) ?? lfnOfPlace(place);
     const stamp = stampOf(identity);
-    const row = index.pathRow(place);
+    const key = placeWithoutSecrets(place);
+    const row = index.pathRow(key);
     if (row !== undefined && stamp?.sizeBytes === row.sizeBytes && stamp.mtimeMs === row.mtimeMs) {
       const known = index.fileRecord(row.guid);
       if (known !== undefined) return { record: { ...known, lfn }, outcome: 'kept', previousGuid: null };
@@ -60,7 +63,7 @@ export async function indexRemote(
     const previousGuid = row?.guid ?? indexed.record.guid;
     const hasChanged = previousGuid !== indexed.record.guid;
     const keepsPlace = stamp !== undefined && (!hasChanged || options.acceptChange);
-    await index.add(indexed, keepsPlace ? { path: place, stamp } : undefined);
+    await index.add(indexed, keepsPlace ? { path: key, stamp } : undefined);
     return {
       record: indexed.record,
       outcome: hasChanged ? 'changed' : 'read',
@@ -110,16 +113,7 @@ export function lfnOfPlace(place: string): string {
   const [parsed] = parsePlace(place);
   if (parsed === undefined || parsed.kind === 'local') return basename(parsed?.path ?? place);
   if (parsed.kind === 'event-server') return parsed.guid;
-  return baseName(decoded(basename(parsed.url.pathname))) ?? parsed.url.hostname;
-}
-
-function decoded(name: string): string {
-  try {
-    return decodeURIComponent(name);
-  } catch {
-    // A name with a stray per cent sign is a name all the same.
-    return name;
-  }
+  return baseName(percentDecoded(basename(parsed.url.pathname))) ?? parsed.url.hostname;
 }
 
 /**
@@ -167,7 +161,10 @@ async function readIndex(
     const indexed = await fetchIndex(factory, served, signal);
     return { ...indexed, record: { ...indexed.record, lfn } };
   }
-  const key = factory.cache === undefined ? undefined : addressKey(place, identity.validator, identity.sizeBytes);
+  const key =
+    factory.cache === undefined
+      ? undefined
+      : addressKey(placeWithoutSecrets(place), identity.validator, identity.sizeBytes);
   let source = file.source;
   if (factory.cache !== undefined && key !== undefined) {
     source = new CachedSource(source, factory.cache.file(key), identity);

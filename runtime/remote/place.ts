@@ -20,6 +20,11 @@ export function isRemotePlace(text: string): boolean {
   return /^(?:https?|root|roots|xroot|xroots|granule\+https?):\/\//i.test(text);
 }
 
+/** With what would end it in running text escaped, so that it is found there as a whole. */
+export function escapedPlace(text: string): string {
+  return isRemotePlace(text) ? text.replace(/[\s"<>\\]/g, encodeURIComponent) : text;
+}
+
 /**
  * Several places for one text only for `root:`: XRootD servers offer HTTP on the port of their own protocol, or on
  * 443, and both are tried as replicas of each other.
@@ -87,11 +92,9 @@ function eventServerPlace(text: string): Place {
 }
 
 function parseUrl(text: string): URL {
-  try {
-    return new URL(text);
-  } catch (error) {
-    throw invalid(text, 'it is not a URL', error);
-  }
+  // No cause: that of Node holds the whole text, password and all. What stands before an @ may be one.
+  if (!URL.canParse(text)) throw invalid(text.replace(/\/\/.*@/s, '//'), 'it is not a URL');
+  return new URL(text);
 }
 
 function invalid(text: string, problem: string, cause?: unknown): GranuleError {

@@ -31,7 +31,7 @@ export interface EventList {
 export interface ManifestInput {
   readonly guid: string;
   readonly lfn: string;
-  /** absolute path or URL it was read from */
+  /** absolute path or URL it was read from, without secrets */
   readonly place: string;
   readonly format: string;
   readonly eventCount: number;

@@ -62,7 +62,7 @@ export async function callReport(
 export function concludeRun(run: ConcludedRun): RunSummary {
   const { options, folders, surroundings, task } = run;
   const { refused, gone } = run.reading;
-  writeRunCatalogue(folders.catalogue, task.inputs);
+  writeRunCatalogue(folders, task.inputs);
   const reader = openTableReader(folders.store);
   try {
     const status = reader.tasks().find(({ record }) => record.taskID === task.taskID);

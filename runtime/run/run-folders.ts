@@ -22,6 +22,8 @@ export interface RunFolders {
   readonly bundles: string;
   /** how the last start went about it: `start-record.ts` */
   readonly start: string;
+  /** inputs' places that hold secrets: `private-places.ts` */
+  readonly places: string;
   /** outputs of single events that were executed again */
   readonly exec: string;
   readonly log: string;
@@ -43,6 +45,7 @@ export function runFolders(outFolder: string, indexFolder: string | null = null)
     growing: join(own, 'merge'),
     bundles: join(own, 'payloads'),
     start: join(own, 'start.json'),
+    places: join(own, 'places.json'),
     exec: join(own, 'exec'),
     log: join(own, 'granule.log'),
     catalogue: join(outFolder, 'PoolFileCatalog.xml'),

@@ -6,6 +6,7 @@
  * makes. The payload's *code* is compared apart, since fixing a bug in it is an allowed change.
  */
 
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import { GranuleError } from '../../core/errors.ts';
 import { type EventSelection, formatEventSelection } from '../../core/event-selection.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
@@ -27,7 +28,7 @@ export interface RunIdentity {
   readonly eventsPerRange: number;
   readonly eventsPerOutput: number | null;
   /**
-   * places of inputs that were still being read when the run began, or could not be used: they may join it; null when they
+   * places, without secrets, of inputs that were still being read when the run began, or could not be used: they may join it; null when they
    * are too many to be listed, and any file may. No difference by themselves.
    */
   readonly latePlaces: readonly string[] | null;
@@ -107,7 +108,7 @@ export function checkLateInputs(
 function strangers(added: readonly GivenInput[], { latePlaces }: RunIdentity): readonly GivenInput[] {
   if (latePlaces === null) return [];
   const late = new Set(latePlaces);
-  return added.filter(({ place }) => !late.has(place));
+  return added.filter(({ place }) => !late.has(placeWithoutSecrets(place)));
 }
 
 /** The run's files first and in its order, then the others as given. */

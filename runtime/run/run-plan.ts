@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import type { CompletedFile } from '../../core/dispatcher-api.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { clipSelection, countSelected } from '../../core/event-selection.ts';
@@ -146,7 +147,11 @@ async function layOut({ options, folders, payload, inputs }: PlanFacts): Promise
     workers: options.workerCount,
     seed: options.seed,
     inputs: inputs.inputs.map((input) => plannedInput(input, options)),
-    refusedInputs: inputs.refused.map(({ place, error: { code, message } }) => ({ place, code, message })),
+    refusedInputs: inputs.refused.map(({ place, error: { code, message } }) => ({
+      place: placeWithoutSecrets(place),
+      code,
+      message,
+    })),
     events: ranges.eventCount,
     ranges: ranges.rangeCount,
     outputs: [...outputNames(shape, ranges)],
@@ -168,7 +173,7 @@ async function layOut({ options, folders, payload, inputs }: PlanFacts): Promise
 function plannedInput({ place, record }: UsableInput, { events }: ResolvedRunOptions): PlannedInput {
   const { lfn, guid, format, eventCount, sizeBytes } = record;
   const chosen = events === null ? eventCount : countSelected(clipSelection(events, eventCount));
-  return { place, lfn, guid, format, events: eventCount, chosen, sizeBytes };
+  return { place: placeWithoutSecrets(place), lfn, guid, format, events: eventCount, chosen, sizeBytes };
 }
 
 function* outputNames({ files, streams, naming }: TaskShape, ranges: RangePlan): Generator<RunPlan['outputs'][number]> {

@@ -2,6 +2,7 @@
  * What is told about a run when a start of it ends: the manifest, kept in OUT, and the summary. Read from the event table
  * after the dispatcher has closed it, so both say what is durable.
  */
+import { placeWithoutSecrets, valuesWithoutSecrets, withoutSecrets } from '../../core/address-secrets.ts';
 import { countSelected } from '../../core/event-selection.ts';
 import { GRANULE_VERSION } from '../../core/version.ts';
 import type { OutputReport, TableReader } from '../../dispatcher/table-reader.ts';
@@ -56,9 +57,9 @@ function writeRunManifest(reader: TableReader, facts: ReportFacts, outputs: read
     options.outFolder,
     buildManifest({
       granuleVersion: GRANULE_VERSION,
-      command: facts.command,
+      command: facts.command.map(withoutSecrets),
       payloads: payloadsOf(reader, facts),
-      options: { payload: payload.options, ...shownOptions(options) },
+      options: { payload: valuesWithoutSecrets(payload.options), ...shownOptions(options) },
       seed: options.seed,
       mergeMode: options.mergeMode,
       eventsPerRange: options.eventsPerRange,
@@ -68,7 +69,7 @@ function writeRunManifest(reader: TableReader, facts: ReportFacts, outputs: read
         return {
           guid: record.guid,
           lfn: record.lfn,
-          place,
+          place: placeWithoutSecrets(place),
           format: record.format,
           eventCount: record.eventCount,
           ...(selection === undefined ? {} : { selectedEventCount: countSelected(selection) }),
@@ -180,7 +181,7 @@ function payloadsOf(reader: TableReader, facts: ReportFacts): ManifestPayload[] 
 
 function refusedOf(facts: ReportFacts): RunSummary['refusedInputs'] {
   return facts.refused.map(({ place, error }) => ({
-    place,
+    place: placeWithoutSecrets(place),
     code: error.code,
     message: error.message,
     ...(error.remedy === undefined ? {} : { remedy: error.remedy }),

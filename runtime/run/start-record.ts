@@ -2,7 +2,7 @@
  * `OUT/.granule/start.json`: by which ways the last start of a run reached its payload and its inputs, and what bounded an
  * event. The event table holds what makes the run; this is what else it takes to execute one of its events again.
  */
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { GranuleError } from '../../core/errors.ts';
 import type { ResolvedRunOptions } from '../options/options.ts';
@@ -39,7 +39,9 @@ export function writeStartRecord(
 ): void {
   const temporary = `${start}.tmp`;
   const kept = Object.fromEntries(KEPT.map((key) => [key, options[key]]));
-  writeFileSync(temporary, `${JSON.stringify({ currentFolder, ...kept })}\n`);
+  // Options of payloads may hold passwords; the mode counts for a new file only.
+  rmSync(temporary, { force: true });
+  writeFileSync(temporary, `${JSON.stringify({ currentFolder, ...kept })}\n`, { mode: 0o600 });
   renameSync(temporary, start);
 }
 

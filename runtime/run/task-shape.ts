@@ -3,6 +3,7 @@
  * whether it is the one that the event table knows from an earlier start.
  */
 import { basename } from 'node:path';
+import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import type { TaskFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
 import { clipSelection } from '../../core/event-selection.ts';
@@ -102,7 +103,7 @@ function identityOf(options: ResolvedRunOptions, payload: LoadedPayload, { refus
     branches: options.branches,
     eventsPerRange: options.eventsPerRange,
     eventsPerOutput: options.eventsPerOutput,
-    latePlaces: bounded([...refused.map(({ place }) => place), ...late]),
+    latePlaces: bounded([...refused.map(({ place }) => placeWithoutSecrets(place)), ...late]),
   };
 }
 

@@ -1,4 +1,5 @@
 /** Turns what a payload threw, or how its worker ended, into a {@link Failure} with a cause from the closed list. */
+import { withoutSecrets } from '../../core/address-secrets.ts';
 import type { Failure } from '../../core/dispatcher-api.ts';
 import { describeThrown, type GranuleError, isGranuleError } from '../../core/errors.ts';
 import { LOG_LINE_CHARS_MAX } from '../../core/limits.ts';
@@ -124,17 +125,19 @@ function declaredFailure(
     ...('childExitCode' in declared && typeof declared.childExitCode === 'number'
       ? { childExitCode: declared.childExitCode }
       : {}),
-    ...('logTail' in declared && Array.isArray(declared.logTail) ? { logTail: declared.logTail.map(String) } : {}),
+    ...('logTail' in declared && Array.isArray(declared.logTail)
+      ? { logTail: declared.logTail.map((text) => withoutSecrets(String(text))) }
+      : {}),
   };
 }
 
 function line(message: string): string {
   const [first = ''] = message.split('\n');
-  return first.slice(0, LOG_LINE_CHARS_MAX);
+  return withoutSecrets(first.slice(0, LOG_LINE_CHARS_MAX));
 }
 
 function withStack(failure: Failure, stack: string): Failure {
-  return stack === '' ? failure : { ...failure, stack: stack.slice(0, 4 * LOG_LINE_CHARS_MAX) };
+  return stack === '' ? failure : { ...failure, stack: withoutSecrets(stack.slice(0, 4 * LOG_LINE_CHARS_MAX)) };
 }
 
 /** What becomes of a range whose bytes cannot be read. */

@@ -7,6 +7,7 @@ import { dirname } from 'node:path';
 // Not the global one: a payload may remove that.
 import process from 'node:process';
 import { format } from 'node:util';
+import { withoutSecrets } from '../../core/address-secrets.ts';
 import { LOG_LINE_CHARS_MAX, LOG_TAIL_BYTES, LOG_TAIL_LINES } from '../../core/limits.ts';
 import type { LogLevel } from '../../core/log.ts';
 import { type LineLevel, LineLog } from './line-log.ts';
@@ -78,7 +79,7 @@ export class WorkerLog extends LineLog {
 
   protected line(level: LineLevel, message: string, fields: object | undefined): void {
     const text = message.length > LOG_LINE_CHARS_MAX ? `${message.slice(0, LOG_LINE_CHARS_MAX)}…` : message;
-    this.#tail.push(fields === undefined ? `${level}: ${text}` : `${level}: ${text} ${safeJson(fields)}`);
+    this.#tail.push(withoutSecrets(`${level}: ${text}${fields === undefined ? '' : ` ${safeJson(fields)}`}`));
     if (this.#tail.length > LOG_TAIL_LINES) this.#tail.shift();
     if (!this.isWanted(level)) return;
     this.#write({ time: new Date().toISOString(), level, eventRangeID: this.#eventRangeID?.(), ...fields, msg: text });
@@ -86,7 +87,7 @@ export class WorkerLog extends LineLog {
 
   #write(record: object): void {
     try {
-      writeSync(this.#fd, `${safeJson(record)}\n`);
+      writeSync(this.#fd, withoutSecrets(`${safeJson(record)}\n`));
     } catch {
       // A full disk must not fail the event: the tail is still kept with its failure.
     }

@@ -1,6 +1,7 @@
 /** `granule index add | query | list | verify`: the event index that is shared between runs. */
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { placeWithoutSecrets } from '../../../core/address-secrets.ts';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { clipSelection, countSelected, parseEventSelection } from '../../../core/event-selection.ts';
 import { parseGuid } from '../../../core/ids.ts';
@@ -216,15 +217,19 @@ async function verify(
   parsed: ParsedArguments,
   surroundings: Surroundings,
 ): Promise<ExitCode> {
-  const wanted = new Set(
-    places.map((place) => (isRemotePlace(place) ? place : resolve(surroundings.currentFolder, place))),
+  // As the index has them, and with what it takes to read them.
+  const wanted = new Map(
+    places.map((named): [string, string] => {
+      const place = isRemotePlace(named) ? named : resolve(surroundings.currentFolder, named);
+      return [placeWithoutSecrets(place), place];
+    }),
   );
   const { IndexingPool } = await import('../../indexing/indexing-pool.ts');
   const indexPath = indexFolder(parsed, surroundings);
   const rows = await knownPlaces(parsed, surroundings);
   const chosen = rows.filter(({ path }) => wanted.size === 0 || wanted.has(path));
   if (chosen.length === 0) throw new GranuleError('INPUT_NOT_FOUND', 'none of these files is in the event index');
-  const unknown = [...wanted].filter((place) => !rows.some(({ path }) => path === place));
+  const unknown = [...wanted.keys()].filter((place) => !rows.some(({ path }) => path === place));
   return untilSignal('not all files were read again', async ({ drain }) => {
     await using pool = new IndexingPool({
       indexPath,
@@ -238,7 +243,7 @@ async function verify(
     let differing = unknown.length;
     for (const path of unknown) await tell({ path, guid: null, outcome: 'unknown' });
     for (const { path, guid } of chosen) {
-      const outcome = await pool.verify(guid, path, drain).then(
+      const outcome = await pool.verify(guid, wanted.get(path) ?? path, drain).then(
         ({ kind }) => kind,
         (error: unknown) => String(error instanceof Error && 'code' in error ? error.code : error),
       );

@@ -111,7 +111,8 @@ describe('writePoolFileCatalogue', () => {
       return { place: `/in/${lfn}`, replicas: [], rank: last, record: { ...facts, guid, lfn } as FileRecord };
     };
     const path = join(folder, 'PoolFileCatalog.xml');
-    writeRunCatalogue(path, [input('a.ndjson', 1), input('esc\u001b.ndjson', 2), input('c\n"<.ndjson', 3)]);
+    const paths = { catalogue: path, places: join(folder, 'places.json') };
+    writeRunCatalogue(paths, [input('a.ndjson', 1), input('esc\u001b.ndjson', 2), input('c\n"<.ndjson', 3)]);
     const text = readFileSync(path, 'utf8');
     rmSync(folder, { recursive: true });
     expect(text).toContain('<!-- left out: 00000000-0000-8000-8000-000000000002');

@@ -2,11 +2,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fullJitterMs, retryAfterMs } from '../../../runtime/remote/backoff.ts';
 import { BearerTokens, findBearerToken, isMeantFor } from '../../../runtime/remote/bearer-token.ts';
 import { HttpSource } from '../../../runtime/remote/http-source.ts';
-import { isRemotePlace, parsePlace, showUrl } from '../../../runtime/remote/place.ts';
+import { escapedPlace, isRemotePlace, parsePlace, showUrl } from '../../../runtime/remote/place.ts';
 import { FaultServer } from './fault-server.ts';
 import { createClient, failureOf, never } from './remote-fixtures.ts';
 
@@ -41,6 +42,25 @@ describe('parsePlace', () => {
       expect(() => parsePlace(text)).toThrow(/cannot be read/);
     },
   );
+
+  it('escapes what would end a place in running text', () => {
+    expect(escapedPlace('https://h/a b?c="d"\n')).toBe('https://h/a%20b?c=%22d%22%0A');
+    expect(escapedPlace('a b')).toBe('a b');
+  });
+
+  it('does not repeat a password of what it cannot read', () => {
+    for (const text of ['https://us:secret/@h/a', 'https://us:secret@', 'root://us:secret@h', 'file://us:secret@h/a']) {
+      const failure = (() => {
+        try {
+          return String(parsePlace(text).length);
+        } catch (error) {
+          return inspect(error);
+        }
+      })();
+      expect(failure).toContain('cannot be read');
+      expect(failure).not.toContain('secret');
+    }
+  });
 
   it('shows no password, signature or token of a URL', () => {
     expect(showUrl(new URL('https://user:secret@h/a?authz=secret'))).toBe('https://h/a?…');
@@ -80,6 +100,16 @@ describe('bearer tokens', () => {
     expect(await sentTo('https://b.org/x')).toBe(false);
     expect(await sentTo('http://a.org/x')).toBe(false);
     expect(await sentTo('http://127.0.0.1:8000/x')).toBe(true);
+  });
+
+  it('give way to a user name and password of the address', async () => {
+    const tokens = new BearerTokens({ BEARER_TOKEN: 't' }, false);
+    const sentTo = (url: string): Promise<string | undefined> => tokens.authorizationFor(new URL(url), 0);
+    expect(await sentTo('https://us%3aer:p%40%zz@a.org/x')).toBe(
+      `Basic ${Buffer.from('us:er:p%40%zz').toString('base64')}`,
+    );
+    expect(await sentTo('https://us:p%40@a.org/x')).toBe(`Basic ${Buffer.from('us:p@').toString('base64')}`);
+    expect(await sentTo('http://us:p@a.org/x')).toBeUndefined();
   });
 
   it('are kept from hosts that are not their audience', () => {
