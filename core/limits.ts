@@ -286,7 +286,9 @@ export const LOCAL_READ_BYTES = 256 * KiB;
 /** Local reads up to this size are done on the spot while they are quick, and by another thread after one that was not. */
 export const QUICK_READ_BYTES_MAX = 128 * KiB;
 export const QUICK_READ_MS_MAX = 2;
-export const SLOW_READS_BETWEEN_TRIES = 1_000;
+/** Local reads that another thread does after a slow one: the first time, and at most after several. */
+export const SLOW_READ_PAUSE_MIN = 16;
+export const SLOW_READ_PAUSE_MAX = 1024;
 /** Bytes fetched ahead of the events handed out, unless told otherwise. */
 export const PREFETCH_BYTES_DEFAULT = 64 * MiB;
 /** Where the look-ahead begins before anything has been measured: a few events of common size. */

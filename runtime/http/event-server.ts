@@ -89,11 +89,10 @@ export function buildEventServer(options: EventServerOptions): FastifyInstance {
     url: EVENT_SERVER_ROUTES.content(':guid'),
     handler: (request: FileRequest, reply) => {
       const file = files.require(request.params.guid);
-      return serveContent(files, file, request, reply).catch((error: unknown) => {
+      return serveContent(files, file, request, reply)?.catch((error: unknown) => {
         if (!reply.raw.headersSent) throw error;
         // The client sees a connection cut short of its length; here is why.
         options.log.warn({ path: file.path, reason: describeThrown(error).message }, 'content cut off');
-        return reply;
       });
     },
   });

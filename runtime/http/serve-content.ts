@@ -1,84 +1,122 @@
 /** `GET …/content`: a file's bytes as they lie, whole or by ranges (RFC 9110, section 14), several in one answer. */
 import { randomBytes } from 'node:crypto';
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FileRecord } from '../../core/file-index.ts';
 import { SERVED_CHUNK_BYTES, SERVED_RANGES_MAX } from '../../core/limits.ts';
 import { type ByteRange, endOf } from '../remote/byte-source.ts';
-import type { LocalSource } from '../remote/local-source.ts';
-import { type Segment, sendSegments } from './send-segments.ts';
+import { type AnswerHead, type Segment, sendSegments, trySendAtOnce, writeHead } from './send-segments.ts';
 import type { ServedFile, ServedFiles } from './served-files.ts';
 
-export async function serveContent(
+/** What answers a request for a file's bytes: no segments for an answer without any. */
+interface Answer {
+  readonly head: AnswerHead;
+  readonly segments: readonly Segment[];
+}
+
+/**
+ * Answers past fastify: its streams would copy, and allocate for each chunk, and its headers cost as much as Node's.
+ *
+ * @returns undefined when the answer is with Node already. Rejects as {@link ServedFiles.use} does, before anything is
+ *   written; or when the file cannot be read, which cuts off what has been written.
+ */
+export function serveContent(
   files: ServedFiles,
   file: ServedFile,
   request: FastifyRequest,
   reply: FastifyReply,
-): Promise<FastifyReply> {
-  const { sizeBytes, sha256 } = file.record;
-  const etag = `"${sha256}"`;
-  const headers = {
-    etag,
-    'accept-ranges': 'bytes',
-    'repr-digest': `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`,
-    'content-type': 'application/octet-stream',
-  };
-  if (request.headers['if-none-match'] === etag) return reply.headers(headers).code(304).send();
-  const ifRange = request.headers['if-range'];
-  const header = ifRange === undefined || ifRange === etag ? request.headers.range : undefined;
-  const ranges = header === undefined ? undefined : tryRanges(header, sizeBytes);
-  const answer = (status: number, segments: readonly Segment[], more: OutgoingHttpHeaders): Promise<FastifyReply> =>
-    files.use(file, (source) => send(source, { status, segments, headers: { ...headers, ...more } }, reply));
-  if (ranges === undefined) return answer(200, [{ offsetBytes: 0, lengthBytes: sizeBytes }], {});
-  const [only, second] = ranges;
-  if (only === undefined) {
-    return reply
-      .headers({ ...headers, 'content-range': `bytes */${sizeBytes}` })
-      .code(416)
-      .send();
+): Promise<void> | undefined {
+  const { head, segments } = answerTo(file.record, request.headers);
+  const response = reply.raw;
+  const [first, second] = segments;
+  if (first === undefined) {
+    reply.hijack();
+    writeHead(response, head);
+    response.end();
+    return undefined;
   }
-  if (second === undefined) return answer(206, [only], { 'content-range': contentRange(only, sizeBytes) });
-  const boundary = randomBytes(12).toString('hex');
-  const type = { 'content-type': `multipart/byteranges; boundary=${boundary}` };
-  return answer(206, multipartSegments(ranges, sizeBytes, boundary), type);
+  const isHead = request.method === 'HEAD';
+  const source = files.peek(file);
+  const isOneRange = second === undefined && !(first instanceof Uint8Array);
+  if (source !== undefined && isOneRange && !isHead && trySendAtOnce(response, head, source, first)) {
+    reply.hijack();
+    return undefined;
+  }
+  return files.use(file, async (lent) => {
+    reply.hijack();
+    if (!isHead) return sendSegments(response, head, lent, segments);
+    writeHead(response, head);
+    response.end();
+  });
 }
 
-function multipartSegments(ranges: readonly ByteRange[], sizeBytes: number, boundary: string): Segment[] {
+function answerTo(record: FileRecord, asked: IncomingHttpHeaders): Answer {
+  const { sizeBytes } = record;
+  const { etag, headers } = contentHeadersOf(record);
+  if (asked['if-none-match'] === etag) return { head: { status: 304, headers }, segments: [] };
+  const ifRange = asked['if-range'];
+  const header = ifRange === undefined || ifRange === etag ? asked.range : undefined;
+  const ranges = header === undefined ? undefined : tryRanges(header, sizeBytes);
+  if (ranges === undefined) {
+    const all = { offsetBytes: 0, lengthBytes: sizeBytes };
+    return { head: { status: 200, headers: [...headers, 'content-length', sizeBytes] }, segments: [all] };
+  }
+  const [only, second] = ranges;
+  if (only === undefined) {
+    const more = ['content-range', `bytes */${sizeBytes}`, 'content-length', 0];
+    return { head: { status: 416, headers: [...headers, ...more] }, segments: [] };
+  }
+  if (second === undefined) {
+    const more = ['content-range', contentRange(only, sizeBytes), 'content-length', only.lengthBytes];
+    return { head: { status: 206, headers: [...headers, ...more] }, segments: [only] };
+  }
+  return multipartAnswer(record, ranges);
+}
+
+function multipartAnswer(record: FileRecord, ranges: readonly ByteRange[]): Answer {
+  const boundary = randomBytes(12).toString('hex');
   const segments: Segment[] = [];
   for (const range of ranges) {
-    const head = `\r\n--${boundary}\r\nContent-Range: ${contentRange(range, sizeBytes)}\r\n\r\n`;
+    const head = `\r\n--${boundary}\r\nContent-Range: ${contentRange(range, record.sizeBytes)}\r\n\r\n`;
     segments.push(Buffer.from(head, 'latin1'), range);
   }
   segments.push(Buffer.from(`\r\n--${boundary}--\r\n`, 'latin1'));
-  return segments;
-}
-
-function contentRange(range: ByteRange, sizeBytes: number): string {
-  return `bytes ${range.offsetBytes}-${endOf(range) - 1}/${sizeBytes}`;
-}
-
-interface Answer {
-  readonly status: number;
-  /** without the length */
-  readonly headers: OutgoingHttpHeaders;
-  readonly segments: readonly Segment[];
-}
-
-/** Past fastify: its streams would copy, and allocate for each chunk, and its headers cost as much as Node's. */
-async function send(
-  source: LocalSource,
-  { status, headers, segments }: Answer,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
   const lengthBytes = segments.reduce(
     (sum, part) => sum + (part instanceof Uint8Array ? part.length : part.lengthBytes),
     0,
   );
-  reply.hijack();
-  reply.raw.writeHead(status, { ...headers, 'content-length': lengthBytes });
-  if (reply.request.method === 'HEAD') reply.raw.end();
-  else await sendSegments(reply.raw, (target, offsetBytes) => source.readInto(target, offsetBytes), segments);
-  return reply;
+  const { headers } = contentHeaders(record, `multipart/byteranges; boundary=${boundary}`);
+  return { head: { status: 206, headers: [...headers, 'content-length', lengthBytes] }, segments };
+}
+
+/** What all answers about a file's content have in common. */
+interface ContentHeaders {
+  readonly etag: string;
+  readonly headers: AnswerHead['headers'];
+}
+
+/** Made once a file: they are the same in every answer. */
+const knownHeaders = new WeakMap<FileRecord, ContentHeaders>();
+
+function contentHeadersOf(record: FileRecord): ContentHeaders {
+  let known = knownHeaders.get(record);
+  if (known === undefined) {
+    known = contentHeaders(record, 'application/octet-stream');
+    knownHeaders.set(record, known);
+  }
+  return known;
+}
+
+function contentHeaders({ sha256 }: FileRecord, contentType: string): ContentHeaders {
+  const etag = `"${sha256}"`;
+  const digest = `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`;
+  const headers = ['etag', etag, 'accept-ranges', 'bytes', 'repr-digest', digest, 'content-type', contentType];
+  return { etag, headers };
+}
+
+function contentRange(range: ByteRange, sizeBytes: number): string {
+  return `bytes ${range.offsetBytes}-${endOf(range) - 1}/${sizeBytes}`;
 }
 
 export function toStream(chunks: AsyncIterable<Uint8Array>): Readable {
@@ -87,6 +125,13 @@ export function toStream(chunks: AsyncIterable<Uint8Array>): Readable {
 
 /** The satisfiable ranges; undefined for a header that is to be ignored: malformed, of another unit, or too much. */
 function tryRanges(header: string, sizeBytes: number): ByteRange[] | undefined {
+  // What nearly every request is.
+  const plain = /^bytes=(\d{1,15})-(\d{1,15})$/.exec(header);
+  if (plain !== null) {
+    const offsetBytes = Number(plain[1]);
+    const end = Math.min(sizeBytes, Number(plain[2]) + 1);
+    if (offsetBytes < end) return [{ offsetBytes, lengthBytes: end - offsetBytes }];
+  }
   const match = /^\s*bytes\s*=(.*)$/i.exec(header);
   const items = (match?.[1] ?? '').split(',');
   if (match === null || items.length > SERVED_RANGES_MAX) return undefined;

@@ -23,6 +23,8 @@ export interface ServedFile {
 
 interface OpenFile {
   readonly source: Promise<LocalSource>;
+  /** what `source` has become */
+  ready: LocalSource | undefined;
   userCount: number;
 }
 
@@ -31,6 +33,8 @@ export class ServedFiles {
   readonly #paths: ReadonlyMap<Guid, string>;
   /** least recently used first */
   readonly #open = new Map<Guid, OpenFile>();
+  /** files asked for so far: what a GUID stands for does not change */
+  readonly #known = new Map<string, ServedFile>();
 
   constructor(index: ServedIndex, paths: ReadonlyMap<Guid, string>) {
     this.index = index;
@@ -49,6 +53,8 @@ export class ServedFiles {
 
   /** @throws EVENT_NOT_FOUND for what is no GUID or not served */
   require(text: string): ServedFile {
+    const known = this.#known.get(text);
+    if (known !== undefined) return known;
     const guid = tryGuid(text);
     const path = guid === undefined ? undefined : this.#paths.get(guid);
     const record = guid === undefined ? undefined : this.index.fileRecord(guid);
@@ -57,7 +63,16 @@ export class ServedFiles {
         remedy: 'Ask for /v1/files to see what it has.',
       });
     }
-    return { record, path };
+    const file = { record, path };
+    if (guid === text) this.#known.set(guid, file);
+    return file;
+  }
+
+  /** The file's bytes as they lie, if it is open: only for what is done before anything else runs. */
+  peek({ record }: ServedFile): LocalSource | undefined {
+    const open = this.#open.get(record.guid);
+    if (open?.ready !== undefined) this.#noteUse(record.guid, open);
+    return open?.ready;
   }
 
   /** Lends the file's bytes as they lie. Throws `INPUT_CHANGED` when it is not the file that was indexed. */
@@ -93,17 +108,21 @@ export class ServedFiles {
 
   async #acquire(file: ServedFile): Promise<OpenFile> {
     const { guid } = file.record;
-    const open = this.#open.get(guid) ?? { source: openUnchanged(file), userCount: 0 };
-    this.#open.delete(guid);
-    this.#open.set(guid, open);
+    const open = this.#open.get(guid) ?? { source: openUnchanged(file), ready: undefined, userCount: 0 };
+    this.#noteUse(guid, open);
     open.userCount += 1;
     try {
-      await open.source;
+      open.ready = await open.source;
       return open;
     } catch (error) {
       if (this.#open.get(guid) === open) this.#open.delete(guid);
       throw error;
     }
+  }
+
+  #noteUse(guid: Guid, open: OpenFile): void {
+    this.#open.delete(guid);
+    this.#open.set(guid, open);
   }
 
   #release(open: OpenFile): void {

@@ -2,14 +2,10 @@
 import { read, readSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { describeThrown, GranuleError, isGranuleError } from '../../core/errors.ts';
-import {
-  LOCAL_READ_BYTES,
-  QUICK_READ_BYTES_MAX,
-  QUICK_READ_MS_MAX,
-  SLOW_READS_BETWEEN_TRIES,
-} from '../../core/limits.ts';
+import { LOCAL_READ_BYTES } from '../../core/limits.ts';
 import type { ByteRange, ByteSource, SourceIdentity } from './byte-source.ts';
 import { coalesce } from './range-plan.ts';
+import { ReadsOnTheSpot } from './reads-on-the-spot.ts';
 
 interface OpenFile {
   readonly handle: FileHandle;
@@ -18,11 +14,12 @@ interface OpenFile {
 
 export class LocalSource implements ByteSource {
   readonly place: string;
+  readonly #onTheSpot = new ReadsOnTheSpot();
   #opened: Promise<OpenFile> | undefined;
+  /** what `#opened` has become, until it is closed */
+  #openFile: OpenFile | undefined;
   #readCount = 0;
   #noteIdle: () => void = () => undefined;
-  /** small reads that another thread does before one is tried on the spot again */
-  #handedOver = 0;
 
   constructor(path: string) {
     this.place = path;
@@ -63,17 +60,10 @@ export class LocalSource implements ByteSource {
   /** Fills `target`, which stays the caller's, with the bytes from this offset on. */
   async readInto(target: Uint8Array, offsetBytes: number): Promise<void> {
     const { handle } = await this.#open();
+    if (this.tryReadNow(target, offsetBytes)) return;
     this.#readCount += 1;
     try {
-      for (let filled = 0; filled < target.length; ) {
-        const rest = target.subarray(filled);
-        const at = offsetBytes + filled;
-        const bytesRead = this.#isQuick(rest)
-          ? this.#readNow(handle.fd, rest, at)
-          : await readOnce(handle.fd, rest, at);
-        if (bytesRead === 0) throw this.#endsEarly(offsetBytes + filled, offsetBytes + target.length);
-        filled += bytesRead;
-      }
+      await this.#fill(target, offsetBytes, handle.fd);
     } catch (error) {
       throw isGranuleError(error) ? error : unreadable(this.place, 'read', error);
     } finally {
@@ -82,12 +72,35 @@ export class LocalSource implements ByteSource {
     }
   }
 
+  /**
+   * As {@link readInto}, done when the call returns; false where it would take long, or the file is not open: then
+   * nothing has been read.
+   */
+  tryReadNow(target: Uint8Array, offsetBytes: number): boolean {
+    if (this.#openFile === undefined || !this.#onTheSpot.allow(target.length)) return false;
+    const { fd } = this.#openFile.handle;
+    const startMs = performance.now();
+    let filled = 0;
+    try {
+      while (filled < target.length) {
+        const bytesRead = readSync(fd, target, filled, target.length - filled, offsetBytes + filled);
+        if (bytesRead === 0) throw this.#endsEarly(offsetBytes + filled, offsetBytes + target.length);
+        filled += bytesRead;
+      }
+    } catch (error) {
+      throw isGranuleError(error) ? error : unreadable(this.place, 'read', error);
+    }
+    this.#onTheSpot.note(performance.now() - startMs);
+    return true;
+  }
+
   /** Reads under way end first: their descriptor must not become another file's. */
   async close(): Promise<void> {
     const opened = this.#opened;
     this.#opened = undefined;
     if (opened === undefined) return;
     const open = await opened.catch(() => undefined);
+    this.#openFile = undefined;
     if (this.#readCount > 0) {
       await new Promise<void>((resolve) => {
         this.#noteIdle = resolve;
@@ -96,22 +109,12 @@ export class LocalSource implements ByteSource {
     await open?.handle.close();
   }
 
-  /**
-   * Handing a small read to another thread costs several times what the read itself does when the page cache has the
-   * bytes. Whether it has, the kernel does not tell: a read that took long is taken for a no, for a while.
-   */
-  #isQuick(target: Uint8Array): boolean {
-    if (target.length > QUICK_READ_BYTES_MAX) return false;
-    if (this.#handedOver === 0) return true;
-    this.#handedOver -= 1;
-    return false;
-  }
-
-  #readNow(fd: number, target: Uint8Array, offsetBytes: number): number {
-    const startMs = performance.now();
-    const bytesRead = readSync(fd, target, 0, target.length, offsetBytes);
-    if (performance.now() - startMs > QUICK_READ_MS_MAX) this.#handedOver = SLOW_READS_BETWEEN_TRIES;
-    return bytesRead;
+  async #fill(target: Uint8Array, offsetBytes: number, fd: number): Promise<void> {
+    for (let filled = 0; filled < target.length; ) {
+      const bytesRead = await readOnce(fd, target.subarray(filled), offsetBytes + filled);
+      if (bytesRead === 0) throw this.#endsEarly(offsetBytes + filled, offsetBytes + target.length);
+      filled += bytesRead;
+    }
   }
 
   #endsEarly(offsetBytes: number, wantedEnd: number): GranuleError {
@@ -123,15 +126,16 @@ export class LocalSource implements ByteSource {
   }
 
   #open(): Promise<OpenFile> {
-    this.#opened ??= this.#openFile();
+    this.#opened ??= this.#openNow();
     return this.#opened;
   }
 
-  async #openFile(): Promise<OpenFile> {
+  async #openNow(): Promise<OpenFile> {
     try {
       const handle = await open(this.place, 'r');
       const { size, mtimeMs } = await handle.stat();
-      return { handle, identity: { sizeBytes: size, validator: `mtime:${mtimeMs}`, checksums: [] } };
+      this.#openFile = { handle, identity: { sizeBytes: size, validator: `mtime:${mtimeMs}`, checksums: [] } };
+      return this.#openFile;
     } catch (error) {
       throw unreadable(this.place, 'opened', error);
     }
