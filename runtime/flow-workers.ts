@@ -18,8 +18,8 @@ export interface FlowWorkersStart {
   readonly channelAddress: string;
   /** what the payload's `prepare` returned */
   readonly shared: unknown;
-  /** a worker died, and tokens that it only held are in the queue again */
-  readonly onReturned: () => void;
+  /** a worker died: what it held is in the queue again, or of no use any more */
+  readonly onDeath: () => void;
 }
 
 export class FlowWorkers {
@@ -32,7 +32,7 @@ export class FlowWorkers {
   }
 
   /** Once. */
-  start({ scatterer, supervisor, channelAddress, shared, onReturned }: FlowWorkersStart): void {
+  start({ scatterer, supervisor, channelAddress, shared, onDeath }: FlowWorkersStart): void {
     const { options, pool, recordExecutions } = this.#input;
     if (recordExecutions) pool.recordExecutions();
     pool.start(sessionTemplate(this.#input, { jobID: this.#jobID, channelAddress, shared }), {
@@ -42,7 +42,8 @@ export class FlowWorkers {
         scatterer.expect(peer, workerIndex, board, takes);
       },
       onDeath: (dead) => {
-        if (this.#noteDeath(dead, scatterer) > 0) onReturned();
+        this.#noteDeath(dead, scatterer);
+        onDeath();
       },
       onFatal: this.#input.onFatal,
     });
@@ -95,7 +96,7 @@ export class FlowWorkers {
    *
    * @returns tokens that went back
    */
-  #noteDeath({ peer, workerIndex, failure, replaced, hook }: DeadSession, scatterer: TokenScatterer): number {
+  #noteDeath({ peer, workerIndex, failure, replaced, hook }: DeadSession, scatterer: TokenScatterer): void {
     const { events, folders, payload, task } = this.#input;
     const { taskID } = task;
     const jobID = this.#jobID;
@@ -104,11 +105,10 @@ export class FlowWorkers {
     const streams = Object.keys(payload.outputs);
     // Before anybody else can begin the same range, whose files have the same names.
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });
-    const returnedCount = scatterer.lose(peer, failureWithLog(failure, { folder, taskID, jobID }));
+    scatterer.lose(peer, failureWithLog(failure, { folder, taskID, jobID }));
     if (hook === 'finalize') this.#noteNotFinalized(workerIndex, failure.message);
     if (replaced) events.emit('worker:replaced', { workerIndex, cause: failure.cause, message: failure.message });
     else events.emit('worker:ended', { workerIndex });
-    return returnedCount;
   }
 
   #noteNotFinalized(workerIndex: number, message: string): void {

@@ -74,7 +74,7 @@ export class Flow {
       supervisor: this.#supervisor,
       channelAddress: this.#addresses.address('workers'),
       shared,
-      onReturned: () => this.#pilot.poke(),
+      onDeath: () => this.#pilot.poke(),
     });
   }
 
@@ -252,7 +252,10 @@ export class Flow {
         },
         onWorkerReady: (workerIndex, readyAfterMs) => this.#workers.noteReady(workerIndex, readyAfterMs),
         onInitFailed: (workerIndex, error) => pool.noteInitFailed(workerIndex, error),
-        onLeave: (workerIndex, reason, error) => this.#workers.noteLeave(workerIndex, reason, error),
+        onLeave: (workerIndex, reason, error) => {
+          this.#workers.noteLeave(workerIndex, reason, error);
+          this.#pilot.poke();
+        },
         onHungry: () => this.#pilot.poke(),
         onFatal,
       },

@@ -16,6 +16,7 @@ import type { InExecution, SupervisedBoard } from '../board/execution-board.ts';
 import type { ServerChannel } from '../channel/channel.ts';
 import { judgeFailure } from '../worker/last-attempt.ts';
 import type { HeldToken } from './held-tokens.ts';
+import { RangeCopies } from './range-copies.ts';
 import { ServedWorker, type WorkerTakes } from './served-worker.ts';
 import { TokenHandOut } from './token-hand-out.ts';
 
@@ -40,6 +41,7 @@ export class TokenScatterer {
   readonly #failuresMax: number;
   readonly #files = new Map<number, WorkerFile>();
   readonly #handOut: TokenHandOut;
+  readonly #copies = new RangeCopies();
 
   constructor(
     channel: ServerChannel<FromWorker, ToWorker>,
@@ -159,7 +161,9 @@ export class TokenScatterer {
 
   /** Gives a waiting worker a copy of a range that another one executes. False when none waits. */
   speculate(held: HeldToken): boolean {
-    return this.#handOut.speculate(held);
+    const isGiven = this.#handOut.speculate(held);
+    if (isGiven) this.#copies.add(held.token);
+    return isGiven;
   }
 
   /** What a session executes right now, or was executing when it ended. */
@@ -242,6 +246,7 @@ export class TokenScatterer {
     let toReport = reports;
     for (const report of reports) {
       const held = worker.held.remove(report.rangeIndex);
+      if (report.kind === 'finished') this.#copies.noteFinished(report);
       if (report.kind !== 'failed' || held === undefined) continue;
       const instead = this.#judgeFailure(held, report);
       if (instead !== report) toReport = toReport.flatMap((other) => (other !== report ? other : (instead ?? [])));
@@ -251,7 +256,8 @@ export class TokenScatterer {
 
   /** @returns the report to make of a failure; undefined when the range is not lost by it */
   #judgeFailure(held: HeldToken, report: Extract<RangeReport, { kind: 'failed' }>): RangeReport | undefined {
-    // Of two copies the one that finishes counts, be it the later one.
+    // Of two copies the one that finishes counts, be it the later one. The dispatcher refuses what the other one says.
+    if (this.#copies.isFinished(report)) return report;
     for (const other of this.#handOut.workers()) if (other.held.get(report.rangeIndex) !== undefined) return undefined;
     const judged = judgeFailure(held.token, report, this.#failuresMax);
     if ('report' in judged) return judged.report;
@@ -259,9 +265,9 @@ export class TokenScatterer {
     return undefined;
   }
 
-  /** Puts everything a worker holds back to the front of the queue, in order. Copies are dropped. */
+  /** Puts everything a worker holds back to the front of the queue, in order, but copies and what a copy has finished. */
   #requeue(worker: ServedWorker): number {
-    const back = worker.held.values().filter((held) => !held.copy);
+    const back = worker.held.values().filter(({ token, copy }) => !copy && !this.#copies.isFinished(token));
     worker.held.clear();
     if (back.length === 0) return 0;
     back.sort((a, b) => a.token.rangeIndex - b.token.rangeIndex);

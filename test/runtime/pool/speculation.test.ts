@@ -13,7 +13,7 @@ function folderOf(body: string): RunFolder {
   return folder;
 }
 
-const EVENTS = 40;
+const EVENTS = 60;
 const ALL = Array.from({ length: EVENTS }, (_, index) => ({ n: index + 1 }));
 
 /** Only the first execution of the last event. */
@@ -66,6 +66,21 @@ describe('an event that runs much longer than others, at the end', () => {
     expect(summary).toMatchObject({ ending: 'complete', speculation: { copies: 1, discarded: 1 } });
     expect(folder.merged()).toEqual(ALL);
     expect(folder.leftIn('unmerged')).toEqual([]);
+  });
+
+  it('is not begun once more when it has won in its last attempt, together with others', async () => {
+    const folder = folderOf(
+      `const fs = await import('node:fs');
+      const file = context.folder + '/../begun';
+      if (n === ${EVENTS}) {
+        const begun = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+        fs.writeFileSync(file, begun + 'x');
+        if (begun.length < 2) await new Promise((resolve) => setTimeout(resolve, begun === '' ? 1500 : 60_000));
+      }`,
+    );
+    const summary = await folder.run({ timeout: 'off', eventsPerRange: 2, failuresMax: 1 });
+    expect(summary).toMatchObject({ ending: 'complete', speculation: { copies: 1, discarded: 1 } });
+    expect(folder.merged()).toEqual(ALL);
   });
 
   it('is waited for with speculation off', async () => {

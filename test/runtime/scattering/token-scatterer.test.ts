@@ -276,6 +276,33 @@ describe('the token scatterer', () => {
     expect((await nothing).kind).toBe('end');
   });
 
+  it('begins nothing again because of a copy that fails when the other has finished', async () => {
+    const { scatterer, worker, reports } = await setUp();
+    const [first, second] = [worker('first'), worker('second')];
+    // Two events, in their last permitted attempt: on a failure the range would go on without the one that failed.
+    scatterer.add([{ ...token(0), lastEvent: 2, failures: 2 }], []);
+    await first.tokens();
+    first.board.claim();
+    first.board.begin(0, 1);
+    const pending = second.tokens();
+    while (scatterer.waitingCount === 0) await new Promise((resolve) => setImmediate(resolve));
+    for (const { held } of scatterer.executing()) scatterer.speculate(held);
+    await pending;
+    second.board.claim();
+    second.board.begin(0, 2);
+    first.board.end();
+    const nothing = first.ask([finished(0)]);
+    while (scatterer.waitingCount === 0) await new Promise((resolve) => setImmediate(resolve));
+    scatterer.lose('second', () => ({ cause: 'cancelled', message: 'not needed', logTail: [] }));
+    expect([scatterer.queuedCount, scatterer.heldCount]).toEqual([0, 0]);
+    expect(reports.map(({ kind, copy }) => [kind, copy])).toEqual([
+      ['finished', false],
+      ['failed', true],
+    ]);
+    scatterer.end();
+    expect((await nothing).kind).toBe('end');
+  });
+
   it('ends workers by a message when there is nothing more, and only those that have nothing', async () => {
     const { scatterer, worker } = await setUp();
     const one = worker('one');
