@@ -140,6 +140,14 @@ export const LEASE_AHEAD_MAX = 4096;
 export const LEASE_AHEAD_FETCHED_MS = 3_000;
 /** Ranges leased ahead when bytes are fetched and no execution has been measured yet. */
 export const LEASE_AHEAD_UNMEASURED = 64;
+/** Events of at least this mean length let the code between them wait for being optimized. */
+export const LONG_EVENT_MS = 1;
+/**
+ * Bytecode of a function that is executed, in bytes, before V8 11 thinks about optimizing it: its own default, and what it is
+ * told where events are long.
+ */
+export const CODE_EXECUTED_BYTES = 66 * KiB;
+export const CODE_EXECUTED_BYTES_LONG_EVENTS = 20 * CODE_EXECUTED_BYTES;
 /** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
 export const HEARTBEAT_MS = 5_000;
 /** A payload's `prepare`, `initialize`, `finalize` and `report` may take this long, unless told otherwise. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { CLOSE_MS } from '../core/limits.ts';
 import type { LeaveReason } from '../core/messages.ts';
 import { type FlowInput, sessionTemplate } from './flow-input.ts';
+import { CodeOptimization } from './pool/helper-threads.ts';
 import type { Supervisor } from './pool/supervisor.ts';
 import type { DeadSession } from './pool/worker-pool.ts';
 import { failureWithLog, removeTraces } from './pool/worker-traces.ts';
@@ -25,6 +26,7 @@ export interface FlowWorkersStart {
 export class FlowWorkers {
   readonly #input: FlowInput;
   readonly #jobID: number;
+  readonly #optimization = new CodeOptimization();
 
   constructor(input: FlowInput, jobID: number) {
     this.#input = input;
@@ -65,6 +67,11 @@ export class FlowWorkers {
     }
   }
 
+  /** @param meanMs mean time in `execute` per range of late */
+  noteExecutions(meanMs: number): void {
+    this.#optimization.noteExecutions(meanMs);
+  }
+
   /**
    * Resolves when all sessions are over. They have been told to end, which lets them finalize their payload; whoever takes
    * longer than a hook may is ended.
@@ -89,6 +96,7 @@ export class FlowWorkers {
     const again = setInterval(() => pool.terminateAll(GIVEN_UP), CLOSE_MS);
     await pool.sessionsOver();
     clearInterval(again);
+    this.#optimization.reset();
   }
 
   /**

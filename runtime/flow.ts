@@ -243,6 +243,7 @@ export class Flow {
       {
         onReports: (reports) => {
           this.#supervisor.noteReports(reports);
+          this.#workers.noteExecutions(this.#scatterer.meanExecutionMs);
           this.#stager.add(reports);
         },
         onTokensGiven: () => {

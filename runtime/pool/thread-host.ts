@@ -5,7 +5,6 @@
  * beside it; see `stuck-threads.ts` for what becomes of it.
  */
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import type { Worker } from 'node:worker_threads';
 import type * as piscina from 'piscina';
 import { builtModuleUrl, requirePackage } from '../../core/own-files.ts';
@@ -13,6 +12,7 @@ import { BOARD_NAME, BoardFile } from '../board/board-file.ts';
 import { ExecutionBoard, type SupervisedBoard } from '../board/execution-board.ts';
 import { failureOfDeath } from '../worker/failures.ts';
 import type { SessionData } from '../worker/session-data.ts';
+import { collectWithoutHelpers } from './helper-threads.ts';
 import { SessionDeath, type SessionHost } from './session-host.ts';
 import { watchEnding } from './stuck-threads.ts';
 
@@ -115,12 +115,4 @@ export class ThreadHost implements SessionHost {
   #threadOf(nodeThreadID: number): Worker | undefined {
     return this.#pool.threads.find((thread) => thread.threadId === nodeThreadID);
   }
-}
-
-/**
- * Young garbage of a thread is collected by that thread alone. V8 would call helper threads, but there is a worker on
- * every core already, and they would only take turns with it: a tenth of all CPU time in runs of very short events.
- */
-function collectWithoutHelpers(): void {
-  setFlagsFromString('--no-parallel-scavenge');
 }
