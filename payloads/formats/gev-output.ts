@@ -212,7 +212,10 @@ class GevJoiner implements OutputJoiner {
   #lastIndexOffset = 0;
   /** whole lengths of the records since the last index: fewer than `RECORDS_PER_INDEX` */
   #lengths: number[] = [];
+  /** without `#alikeEvents` */
   #info: EventStreamInfo = EMPTY_INFO;
+  /** events of parts whose metadata were those of the part before: a sum, in place of another object for each of them */
+  #alikeEvents = 0;
   /** a header was written */
   #isBegun = false;
   /** of the part before: most parts have the very same objects */
@@ -272,7 +275,7 @@ class GevJoiner implements OutputJoiner {
       recordCount: this.#recordCount,
       lastIndexOffset: this.#lastIndexOffset,
       lengths: this.#lengths,
-      info: this.#info,
+      info: this.#wholeInfo(),
     });
     if (this.#isBegun) return footer;
     return Buffer.concat([encodeHeader({ stream: this.#stream, maker: MAKER, sourceFormat: '' }), footer]);
@@ -285,17 +288,22 @@ class GevJoiner implements OutputJoiner {
       this.#recordCount,
       this.#lastIndexOffset,
       encodeLengths(this.#lengths),
-      packableInfo(this.#info),
+      packableInfo(this.#wholeInfo()),
     ];
     return packValue(state);
   }
 
   #unite(info: EventStreamInfo): void {
-    this.#info =
-      info === this.#partInfo
-        ? { ...this.#info, eventCount: this.#info.eventCount + info.eventCount }
-        : uniteInfo(this.#info, info);
-    this.#partInfo = info;
+    if (info === this.#partInfo) {
+      this.#alikeEvents += info.eventCount;
+    } else {
+      this.#info = uniteInfo(this.#info, info);
+      this.#partInfo = info;
+    }
+  }
+
+  #wholeInfo(): EventStreamInfo {
+    return { ...this.#info, eventCount: this.#info.eventCount + this.#alikeEvents };
   }
 
   /** Returns the bytes it adds to `pieces`. */

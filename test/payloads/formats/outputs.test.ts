@@ -252,6 +252,18 @@ describe('gev', () => {
     // Joining a merged file again leaves its indexes behind.
     expect(join('gev', [gev.split(whole)], []).equals(whole)).toBe(true);
   });
+
+  it('sums up the metadata of parts, alike or not, with restarts anywhere', () => {
+    const part = gev.split(make('gev', 0, [1]).file);
+    fc.assert(
+      fc.property(fc.array(fc.nat(2), { minLength: 1 }), fc.array(fc.boolean()), (runs, restarts) => {
+        const infos = [0, 1, 2].map((run) => ({ ...INFO, runNumbers: [run] }));
+        const parts = runs.map((run) => ({ ...part, info: infos[run] ?? INFO }));
+        const { info } = gev.split(join('gev', parts, restarts));
+        expect(info).toEqual({ ...INFO, eventCount: runs.length, runNumbers: [...new Set(runs)].sort() });
+      }),
+    );
+  });
 });
 
 describe('uniting metadata', () => {
