@@ -1,4 +1,9 @@
+import { delimiter, join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+/** Optional peers, which tests use where they are installed: see CONTRIBUTING.md. What tests start finds them as well. */
+const PEERS = join(import.meta.dirname, '.ci', 'peers', 'node_modules');
+process.env.NODE_PATH = [process.env.NODE_PATH, PEERS].filter(Boolean).join(delimiter);
 
 /** Tests against a model, and kills at random moments: they take most of the time and want to be run alone. */
 const PROOFS = ['test/**/*.model.test.ts', 'test/**/crash/*.test.ts'];
