@@ -312,6 +312,10 @@ export const PREFETCH_REQUESTS_MAX = 8;
 export const EXPECTED_CONNECTIONS = 6;
 export const EXPECTED_HOSTS_MAX = 8;
 /** Remote inputs asked for at once, and read at once, when they are indexed: the line is soon full. */
+/** Local files that an indexing thread is given at once: it commits them together, and a commit costs what some files do. */
+export const LOCAL_FILES_GIVEN_MAX = 64;
+/** A thread is given one of so many parts of its share of what waits. */
+export const LOCAL_FILES_SHARE = 8;
 export const REMOTE_FILES_ASKED_MAX = 32;
 export const REMOTE_FILES_READ_MAX = 4;
 /** Files kept open (connections, descriptors, inflaters) at the same time. */

@@ -199,6 +199,7 @@ export class Task {
 export function* readFiles(store: TableStore, taskID: number, fromFile = 0): Iterable<TaskFile> {
   for (const { key, value } of store.entries(['files', taskID])) {
     let fileIndex = Number((key as readonly unknown[])[2]);
+    if (fileIndex + FILES_PER_BLOCK <= fromFile) continue;
     for (const row of unpackRecord<readonly FileRow[]>(value)) {
       if (fileIndex >= fromFile) yield { fileIndex, ...row };
       fileIndex += 1;

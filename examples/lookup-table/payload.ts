@@ -20,6 +20,11 @@ const COIL = { fieldT: 2, radiusM: 1.2, lengthM: 5.3 };
 const HALF_LENGTH_M = 1.1;
 const STEPS = 100;
 
+/** Of products, sums and roots, so that it is the same on any machine: the last bits of Math.hypot need not be. */
+function length(x: number, y: number, z = 0): number {
+  return Math.sqrt(x * x + y * y + z * z);
+}
+
 /**
  * Field on the axis of a thin solenoid of finite length, and its slope along the axis, in T and T/m (Biot–Savart; any
  * textbook of electrodynamics).
@@ -27,8 +32,11 @@ const STEPS = 100;
 function axisField(z: number): { readonly value: number; readonly slope: number } {
   const { fieldT, radiusM, lengthM } = COIL;
   const half = lengthM / 2;
-  const cosine = (distance: number): number => distance / Math.hypot(distance, radiusM);
-  const slopeOf = (distance: number): number => radiusM ** 2 / Math.hypot(distance, radiusM) ** 3;
+  const cosine = (distance: number): number => distance / length(distance, radiusM);
+  const slopeOf = (distance: number): number => {
+    const away = length(distance, radiusM);
+    return (radiusM * radiusM) / (away * away * away);
+  };
   return {
     value: (fieldT / 2) * (cosine(z + half) - cosine(z - half)),
     slope: (fieldT / 2) * (slopeOf(z + half) - slopeOf(z - half)),
@@ -37,7 +45,7 @@ function axisField(z: number): { readonly value: number; readonly slope: number 
 
 /** Off the axis the radial field follows from div B = 0: Br = -r/2 · dBz/dz, to first order in r. */
 export function computeFieldMap(nodes: number): FieldMap {
-  const field = new Float32Array(new SharedArrayBuffer(3 * Float32Array.BYTES_PER_ELEMENT * nodes ** 3));
+  const field = new Float32Array(new SharedArrayBuffer(3 * Float32Array.BYTES_PER_ELEMENT * nodes * nodes * nodes));
   const places = Array.from({ length: nodes }, (_, index) => HALF_LENGTH_M * ((2 * index) / (nodes - 1) - 1));
   const axis = places.map(axisField);
   let at = 0;
@@ -66,7 +74,7 @@ export function bendingPower(map: FieldMap, direction: readonly [number, number,
     const along = (step + 0.5) * stepM;
     const at = 3 * ((nodeOf(along * dx) * nodes + nodeOf(along * dy)) * nodes + nodeOf(along * dz));
     const [bx = 0, by = 0, bz = 0] = [field[at], field[at + 1], field[at + 2]];
-    sum += Math.hypot(by * dz - bz * dy, bz * dx - bx * dz, bx * dy - by * dx) * stepM;
+    sum += length(by * dz - bz * dy, bz * dx - bx * dz, bx * dy - by * dx) * stepM;
   }
   return sum;
 }
@@ -81,7 +89,7 @@ export default definePayload<Options, FieldMap, GeneratorEvent>({
     let particles = 0;
     let sum = 0;
     for (const { status, px, py, pz } of event.decode().particles) {
-      const momentum = Math.hypot(px, py, pz);
+      const momentum = length(px, py, pz);
       if (status !== 1 || momentum === 0) continue;
       particles += 1;
       sum += bendingPower(context.shared, [px / momentum, py / momentum, pz / momentum]);

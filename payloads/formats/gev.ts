@@ -59,8 +59,12 @@ class GevIndexer implements Indexer {
   readonly #sink: IndexSink;
   #wanted: Wanted = 'header prefix';
   #wantedBytes = HEADER_PREFIX_BYTES;
-  /** Bytes collected of a part that is needed in one piece; record bodies are skipped, not collected. */
-  #collected = Buffer.alloc(0);
+  /**
+   * Pieces collected of a part that is needed whole; record bodies are skipped, not collected. Joined once, and as many as
+   * came: what a file says of a length is not believed.
+   */
+  #pieces: Buffer[] = [];
+  #collectedBytes = 0;
   #partOffset = 0;
   #offsetBytes = 0;
   #recordCount = 0;
@@ -74,7 +78,7 @@ class GevIndexer implements Indexer {
     let at = 0;
     while (at < buffer.length) {
       if (this.#wanted === 'end') throw malformed('bytes follow the footer', this.#place());
-      const missing = this.#wantedBytes - (this.#wanted === 'record body' ? 0 : this.#collected.length);
+      const missing = this.#wantedBytes - this.#collectedBytes;
       const taken = Math.min(missing, buffer.length - at);
       const piece = buffer.subarray(at, at + taken);
       at += taken;
@@ -82,11 +86,12 @@ class GevIndexer implements Indexer {
       if (this.#wanted === 'record body') {
         this.#wantedBytes -= taken;
         if (this.#wantedBytes === 0) this.#want('part prefix', BLOCK_PREFIX_BYTES);
-      } else if (taken === missing && this.#collected.length === 0) {
-        this.#part(piece);
+      } else if (taken === missing) {
+        this.#part(this.#collectedBytes === 0 ? piece : Buffer.concat([...this.#pieces, piece]));
       } else {
-        this.#collected = Buffer.concat([this.#collected, piece]);
-        if (taken === missing) this.#part(this.#collected);
+        // A copy: a chunk is valid until the next one.
+        this.#pieces.push(Buffer.from(piece));
+        this.#collectedBytes += taken;
       }
     }
   }
@@ -162,14 +167,16 @@ class GevIndexer implements Indexer {
   #want(wanted: Wanted, bytes: number): void {
     this.#wanted = wanted;
     this.#wantedBytes = bytes;
-    this.#collected = Buffer.alloc(0);
+    this.#pieces = [];
+    this.#collectedBytes = 0;
   }
 
   /** The same part, of which more is needed than was collected. */
   #extend(wanted: Wanted, bytes: Buffer, wantedBytes: number): void {
     this.#wanted = wanted;
     this.#wantedBytes = wantedBytes;
-    this.#collected = Buffer.from(bytes);
+    this.#pieces = [Buffer.from(bytes)];
+    this.#collectedBytes = bytes.length;
   }
 
   #place(): { offsetBytes: number; position: number } {

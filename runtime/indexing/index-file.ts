@@ -57,7 +57,7 @@ export async function indexFile(
     const fd = openForReading(path);
     try {
       const stamp = stampOf(fstatSync(fd));
-      const file = await indexStream(chunksOf(fd, checkCancelled), basename(path), {
+      const file = await indexStream(chunksOf(fd, stamp.sizeBytes, checkCancelled), basename(path), {
         describeRoot: (record) => describeRoot(record, [path]),
         checksums,
       });
@@ -259,8 +259,9 @@ function notFound(path: string, cause: unknown): GranuleError {
   return new GranuleError('INPUT_NOT_FOUND', 'there is no such file', { cause, remedy });
 }
 
-function* chunksOf(fd: number, checkCancelled: CheckCancelled): Generator<Uint8Array> {
-  const buffer = Buffer.allocUnsafeSlow(INDEX_READ_BYTES);
+function* chunksOf(fd: number, sizeBytes: number, checkCancelled: CheckCancelled): Generator<Uint8Array> {
+  // One byte more, so that a file that has grown is noticed. What V8 collects is bounded by memory outside of its heap, too.
+  const buffer = Buffer.allocUnsafeSlow(Math.min(sizeBytes + 1, INDEX_READ_BYTES));
   for (;;) {
     checkCancelled();
     let count: number;

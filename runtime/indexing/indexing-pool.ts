@@ -10,12 +10,14 @@ import { existsSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { assert } from '../../core/assert.ts';
 import { deserialiseError, GranuleError } from '../../core/errors.ts';
+import { Fifo } from '../../core/fifo.ts';
 import type { Guid } from '../../core/ids.ts';
-import { REMOTE_FILES_ASKED_MAX } from '../../core/limits.ts';
+import { LOCAL_FILES_GIVEN_MAX, LOCAL_FILES_SHARE, REMOTE_FILES_ASKED_MAX } from '../../core/limits.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import { isRemotePlace } from '../remote/place.ts';
 import type { SourceOptions } from '../remote/source-options.ts';
 import { chooseTree } from '../root/tree-choice.ts';
+import { type Cancellation, Cancellations } from './cancellation.ts';
 import type {
   IndexAnswer,
   IndexingReply,
@@ -52,9 +54,9 @@ type Kind = 'local' | 'remote';
 
 interface Job {
   readonly request: IndexingRequest;
+  readonly cancellation: Cancellation<Job>;
   readonly resolve: (reply: Answered) => void;
   readonly reject: (error: unknown) => void;
-  readonly detach: () => void;
 }
 
 /** States: `starting` → `serving` → `ending`. */
@@ -66,15 +68,15 @@ interface Thread {
   readonly jobs: Map<number, Job>;
 }
 
-/** Requests that a thread works on at once. */
-const JOBS_MAX = { local: 1, remote: REMOTE_FILES_ASKED_MAX } as const;
-
 export class IndexingPool {
   readonly #options: IndexingPoolOptions;
   /** answers that need no thread */
   #unchanged: ReadonlyMap<string, IndexAnswer> = new Map();
-  readonly #queues: Readonly<Record<Kind, Job[]>> = { local: [], remote: [] };
+  readonly #queues: Readonly<Record<Kind, Fifo<Job>>> = { local: new Fifo(), remote: new Fifo() };
+  readonly #cancellations = new Cancellations<Job>((jobs, reason) => this.#cancel(jobs, reason));
   #lastID = 0;
+  /** callers that have not been answered: one may ask a thread several things */
+  #callCount = 0;
   readonly #threads = new Set<Thread>();
   #closing: Promise<void> | undefined;
   /** resolves `#closing` */
@@ -107,10 +109,12 @@ export class IndexingPool {
     path: string,
     options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
   ): Promise<IndexAnswer> {
-    const unchanged = this.#unchanged.get(path);
-    if (unchanged !== undefined) return this.#withTree(unchanged, [path], options.signal);
-    const reply = await this.#ask({ kind: 'index', path, acceptChange: options.acceptChange ?? false }, options.signal);
-    return this.#withTree(answerOf(reply), [path], options.signal);
+    const { signal, acceptChange = false } = options;
+    return this.#call(signal, async () => {
+      const answer =
+        this.#unchanged.get(path) ?? answerOf(await this.#ask({ kind: 'index', path, acceptChange }, signal));
+      return this.#withTree(answer, [path], signal);
+    });
   }
 
   /**
@@ -122,9 +126,11 @@ export class IndexingPool {
     file: RemoteFile,
     options: { readonly signal?: AbortSignal | undefined; readonly acceptChange?: boolean } = {},
   ): Promise<IndexAnswer> {
-    const acceptChange = options.acceptChange ?? false;
-    const reply = await this.#ask({ kind: 'index-remote', file, acceptChange }, options.signal);
-    return this.#withTree(answerOf(reply), file.places, options.signal);
+    const { signal, acceptChange = false } = options;
+    return this.#call(signal, async () => {
+      const reply = await this.#ask({ kind: 'index-remote', file, acceptChange }, signal);
+      return this.#withTree(answerOf(reply), file.places, signal);
+    });
   }
 
   /**
@@ -134,7 +140,7 @@ export class IndexingPool {
    * @throws what reading and indexing throw
    */
   async verify(guid: Guid, place: string, signal?: AbortSignal): Promise<VerifyAnswer> {
-    const reply = await this.#ask({ kind: 'verify', place, guid }, signal);
+    const reply = await this.#call(signal, () => this.#ask({ kind: 'verify', place, guid }, signal));
     assert(reply.kind === 'verified', 'a request to verify is answered as such');
     return reply.answer;
   }
@@ -166,27 +172,49 @@ export class IndexingPool {
     return { ...answer, record };
   }
 
-  #ask(task: IndexingTask, signal: AbortSignal | undefined): Promise<Answered> {
+  /** Keeps the threads until the whole of what a caller wants is done: what was asked for before `close` is finished. */
+  async #call<Answer>(signal: AbortSignal | undefined, action: () => Promise<Answer>): Promise<Answer> {
     signal?.throwIfAborted();
     assert(this.#closing === undefined, 'nothing is asked of a pool that closes');
-    const cancelled = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    this.#callCount += 1;
+    try {
+      return await action();
+    } finally {
+      this.#callCount -= 1;
+      if (this.#closing !== undefined) this.#advance();
+    }
+  }
+
+  #ask(task: IndexingTask, signal: AbortSignal | undefined): Promise<Answered> {
+    const cancellation = this.#cancellations.of(signal);
     this.#lastID += 1;
-    const id = this.#lastID;
-    const queue = this.#queues[isAboutServer(task) ? 'remote' : 'local'];
+    const request = { kind: 'request', id: this.#lastID, task, cancelled: cancellation.cancelled } as const;
     return new Promise<Answered>((resolve, reject) => {
-      const abort = () => {
-        Atomics.store(cancelled, 0, 1);
-        const queued = queue.findIndex(({ request }) => request.id === id);
-        if (queued >= 0) queue.splice(queued, 1);
-        const thread = [...this.#threads].find(({ jobs }) => jobs.has(id));
-        thread?.worker.postMessage({ kind: 'cancel', id } satisfies ToIndexingThread);
-        reject(signal?.reason);
-      };
-      signal?.addEventListener('abort', abort, { once: true });
-      const detach = () => signal?.removeEventListener('abort', abort);
-      queue.push({ request: { kind: 'request', id, task, cancelled }, resolve, reject, detach });
+      const job: Job = { request, cancellation, resolve, reject };
+      cancellation.waiting.add(job);
+      this.#queues[isAboutServer(task) ? 'remote' : 'local'].push(job);
       this.#advance();
     });
+  }
+
+  #cancel(jobs: ReadonlySet<Job>, reason: unknown): void {
+    for (const queue of Object.values(this.#queues)) queue.retain((job) => !jobs.has(job));
+    for (const thread of this.#threads) {
+      for (const [id, job] of thread.jobs) {
+        if (jobs.has(job)) thread.worker.postMessage({ kind: 'cancel', id } satisfies ToIndexingThread);
+      }
+    }
+    for (const job of jobs) job.reject(reason);
+  }
+
+  /**
+   * Requests that a thread has at once. Of local files it reads one at a time, and has others so that what it read is
+   * committed together; few when few are left, so that no thread waits while another one has several.
+   */
+  #jobsMax(kind: Kind): number {
+    if (kind === 'remote') return REMOTE_FILES_ASKED_MAX;
+    const share = Math.floor(this.#queues.local.length / (LOCAL_FILES_SHARE * this.#options.threadsMax));
+    return Math.max(1, Math.min(LOCAL_FILES_GIVEN_MAX, share));
   }
 
   /** Gives queued jobs to threads with room, starts threads that are missing, ends those that are not needed any more. */
@@ -198,20 +226,21 @@ export class IndexingPool {
       counts[kind] += 1;
       if (state === 'starting') starting[kind] += 1;
       if (state !== 'serving') continue;
-      while (jobs.size < JOBS_MAX[kind]) {
+      const jobsMax = this.#jobsMax(kind);
+      while (jobs.size < jobsMax) {
         const job = this.#queues[kind].shift();
         if (job === undefined) break;
         jobs.set(job.request.id, job);
         worker.postMessage(job.request satisfies ToIndexingThread);
       }
-      if (jobs.size > 0 || this.#closing === undefined) continue;
+      if (jobs.size > 0 || this.#callCount > 0 || this.#closing === undefined) continue;
       thread.state = 'ending';
       worker.postMessage({ kind: 'end' } satisfies ToIndexingThread);
     }
     const missing = Math.min(this.#queues.local.length - starting.local, this.#options.threadsMax - counts.local);
     for (let count = 0; count < missing; count += 1) this.#startThread('local');
     if (this.#queues.remote.length > 0 && counts.remote === 0) this.#startThread('remote');
-    if (this.#threads.size === 0) this.#closed();
+    if (this.#threads.size === 0 && this.#callCount === 0) this.#closed();
   }
 
   #startThread(kind: Kind): void {
@@ -238,7 +267,7 @@ export class IndexingPool {
       default: {
         const job = thread.jobs.get(reply.id);
         thread.jobs.delete(reply.id);
-        job?.detach();
+        job?.cancellation.waiting.delete(job);
         if (reply.kind === 'failed') job?.reject(deserialiseError(reply.error));
         else job?.resolve(reply);
       }
@@ -249,9 +278,9 @@ export class IndexingPool {
   #threadEnded(thread: Thread, error: Error): void {
     if (!this.#threads.delete(thread)) return;
     // A thread that could not begin fails everybody who waits: another one would fare no better.
-    const failed = thread.state === 'starting' ? this.#queues[thread.kind].splice(0) : thread.jobs.values();
+    const failed = thread.state === 'starting' ? this.#queues[thread.kind].clear() : thread.jobs.values();
     for (const job of failed) {
-      job.detach();
+      job.cancellation.waiting.delete(job);
       job.reject(error);
     }
     this.#advance();

@@ -1,7 +1,7 @@
 /**
  * A thread that indexes files and writes the event index itself, so that neither reading nor committing ever holds up the
- * main thread. Started by `IndexingPool`, which asks for local files one at a time, and for many remote ones at once: all
- * are looked at, and some at a time read.
+ * main thread. Started by `IndexingPool`, which asks for many files at once: local
+ * ones are read one at a time, and committed together; remote ones are all looked at, and some at a time read.
  */
 import { setMaxListeners } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -27,6 +27,8 @@ const rootThread = new RootThread(sources ?? { remote: REMOTE_DEFAULTS, cache: u
 const describeRoot: DescribeRoot = (record, places) => rootThread.describe({ record, places });
 
 const readSlots = new Slots(REMOTE_FILES_READ_MAX);
+/** Local files are read one after the other, in the order in which they were asked for. */
+const diskSlots = new Slots(1);
 
 /** Made with the first remote file. */
 let factory: Promise<SourceFactory> | undefined;
@@ -48,7 +50,7 @@ async function answer(index: EventIndex, request: IndexingRequest, signal: Abort
       return {
         kind: 'indexed',
         id,
-        answer: await indexPath(index, path, { acceptChange, checkCancelled, describeRoot }),
+        answer: await indexPath(index, path, { acceptChange, checkCancelled, describeRoot, readSlots: diskSlots }),
       };
     }
     case 'index-remote': {

@@ -1,6 +1,7 @@
 /** Brings path and event index together: reads a file only when the index does not know it as it is now. */
 import { resolve } from 'node:path';
 import type { Guid } from '../../core/ids.ts';
+import type { Slots } from '../remote/slots.ts';
 import type { EventIndex } from './event-index.ts';
 import { type CheckCancelled, type DescribeRoot, type IndexedFile, indexFile } from './index-file.ts';
 import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';
@@ -11,6 +12,7 @@ import { findUnchanged } from './unchanged-files.ts';
  * thread. A path that holds something else than before is added to the index under its new GUID, but keeps standing
  * for its old content unless `acceptChange` is given: so every later start, too, says that it changed.
  *
+ * @param options.readSlots bounds how many files are read at once; they are committed beside that, and together
  * @throws what `indexFile` throws; STORE_FAILED
  */
 export async function indexPath(
@@ -20,11 +22,14 @@ export async function indexPath(
     readonly acceptChange: boolean;
     readonly checkCancelled: CheckCancelled;
     readonly describeRoot?: DescribeRoot;
+    readonly readSlots?: Slots;
   },
 ): Promise<IndexAnswer> {
   const unchanged = findUnchanged(index, path);
   if (unchanged !== undefined) return unchanged;
-  const { file, stamp } = await indexFile(path, options);
+  const { readSlots } = options;
+  const reading = (): ReturnType<typeof indexFile> => indexFile(path, options);
+  const { file, stamp } = await (readSlots === undefined ? reading() : readSlots.use(reading));
   const absolutePath = resolve(path);
   const previousGuid = index.pathRow(absolutePath)?.guid ?? file.record.guid;
   const hasChanged = previousGuid !== file.record.guid;

@@ -38,6 +38,8 @@ export interface NumberBlock {
 /** Differences of such numbers, zigzag-coded, are still exact in a double. */
 const NUMBER_MAX = 2 ** 51;
 const CHUNK = 65_536;
+/** It grows to a whole one: most files of many are small. */
+const FIRST_CHUNK = 64;
 
 /**
  * A list of doubles that grows without copying, and takes no memory as long as all values are the implied ones: run
@@ -94,9 +96,15 @@ class DoubleList {
   #append(value: number): void {
     const chunks = this.#chunks ?? [];
     const at = this.#length % CHUNK;
-    if (at === 0) chunks.push(new Float64Array(CHUNK));
-    const chunk = chunks[chunks.length - 1];
-    if (chunk !== undefined) chunk[at] = value;
+    if (at === 0) chunks.push(new Float64Array(chunks.length === 0 ? FIRST_CHUNK : CHUNK));
+    let chunk = chunks[chunks.length - 1] ?? new Float64Array(0);
+    if (at === chunk.length) {
+      const larger = new Float64Array(2 * at);
+      larger.set(chunk);
+      chunk = larger;
+      chunks[chunks.length - 1] = larger;
+    }
+    chunk[at] = value;
     this.#length += 1;
   }
 }

@@ -23,6 +23,10 @@ export class CachedFile {
   readonly #memory = new Map<string, Promise<Uint8Array | undefined>>();
   readonly #touchedAtMs = new Map<string, number>();
   #listedMtimeMs: number | undefined;
+  /** pieces of our own on their way into the folder */
+  #ownWrites = 0;
+  /** when the first of them began, the folder was as it was listed, or with what we wrote since */
+  #isListed = false;
   #listing: Promise<boolean> | undefined;
 
   constructor(folder: string, store: PieceStore) {
@@ -77,6 +81,33 @@ export class CachedFile {
 
   /** Keeps consecutive bytes, in pieces. Returns when they are written, or were not worth or able to be. */
   async write(offsetBytes: number, chunks: readonly Uint8Array[]): Promise<void> {
+    await this.#beginWriting();
+    try {
+      await this.#writePieces(offsetBytes, chunks);
+    } finally {
+      await this.#endWriting();
+    }
+  }
+
+  /**
+   * What we write ourselves is no reason to list the folder: a file that fills has thousands of pieces. What another process
+   * writes at the same time is seen after its next write, or never, and then fetched as if it were not there.
+   */
+  async #beginWriting(): Promise<void> {
+    this.#ownWrites += 1;
+    if (this.#ownWrites === 1) this.#isListed = (await this.#mtimeMs()) === this.#listedMtimeMs;
+  }
+
+  async #endWriting(): Promise<void> {
+    this.#ownWrites -= 1;
+    if (this.#ownWrites === 0 && this.#isListed) this.#listedMtimeMs = await this.#mtimeMs();
+  }
+
+  async #mtimeMs(): Promise<number | undefined> {
+    return (await stat(this.#folder).catch(() => undefined))?.mtimeMs;
+  }
+
+  async #writePieces(offsetBytes: number, chunks: readonly Uint8Array[]): Promise<void> {
     let at = offsetBytes;
     for (const pieces of splitChunks(chunks, PIECE_BYTES_BOUND)) {
       const lengthBytes = pieces.reduce((sum, chunk) => sum + chunk.length, 0);
@@ -95,9 +126,10 @@ export class CachedFile {
   }
 
   async #listFolder(): Promise<boolean> {
-    const status = await stat(this.#folder).catch(() => undefined);
-    if (status === undefined || status.mtimeMs === this.#listedMtimeMs) return false;
-    this.#listedMtimeMs = status.mtimeMs;
+    if (this.#ownWrites > 0 && this.#isListed) return false;
+    const mtimeMs = await this.#mtimeMs();
+    if (mtimeMs === undefined || mtimeMs === this.#listedMtimeMs) return false;
+    this.#listedMtimeMs = mtimeMs;
     const names = await readdir(this.#folder).catch(() => []);
     this.#pieces.replace(names.flatMap((name) => tryPieceName(name) ?? []));
     return true;

@@ -15,15 +15,26 @@ import type { RunTask } from './run-task.ts';
 /** Ranges read from the table at once. */
 const PAGE = 1000;
 
-/** Events of an output that are not in it. */
-export function missingOf(reader: TableReader, task: RunTask, output: OutputReport): EventList {
-  const list = new EventListBuilder();
-  for (const range of rangesIn(reader, task.taskID, MISSING, output.firstRange)) {
-    if (range.rangeIndex >= output.endRange) break;
-    if (range.failedEvents === undefined) addRange(list, task.files, range);
-    else for (const { position } of range.failedEvents) addEvents(list, task.files, range, position, position);
+/**
+ * Outputs with the events that are not in them. The table is read once for all: there may be as many outputs as files.
+ *
+ * @param outputs in their order
+ */
+export function* withMissing(
+  reader: TableReader,
+  task: RunTask,
+  outputs: readonly OutputReport[],
+): IterableIterator<{ readonly output: OutputReport; readonly missing: EventList }> {
+  const ranges = rangesIn(reader, task.taskID, MISSING, outputs[0]?.firstRange ?? 0);
+  let next = ranges.next();
+  for (const output of outputs) {
+    const list = new EventListBuilder();
+    while (!next.done && next.value.rangeIndex < output.endRange) {
+      if (next.value.rangeIndex >= output.firstRange) addMissing(list, task.files, next.value);
+      next = ranges.next();
+    }
+    yield { output, missing: list.build() };
   }
-  return list.build();
 }
 
 /** Committed events by epoch; the last list is of those in none of the epochs that are over. */
@@ -100,8 +111,9 @@ function* rangesIn(
   }
 }
 
-function addRange(list: EventListBuilder, files: readonly TaskFile[], range: RangeReport): void {
-  addEvents(list, files, range, range.startEvent, range.lastEvent);
+function addMissing(list: EventListBuilder, files: readonly TaskFile[], range: RangeReport): void {
+  if (range.failedEvents === undefined) addEvents(list, files, range, range.startEvent, range.lastEvent);
+  else for (const { position } of range.failedEvents) addEvents(list, files, range, position, position);
 }
 
 /** The events of a finished range, without those that failed by themselves. */

@@ -47,8 +47,10 @@ export async function callReport(
 ): Promise<void> {
   const outputs: Record<string, string[]> = {};
   for (const { stream, path } of dispatcher.completedFiles(taskID)) {
-    outputs[stream] = [...(outputs[stream] ?? []), join(folder, path)].sort();
+    outputs[stream] ??= [];
+    outputs[stream].push(join(folder, path));
   }
+  for (const paths of Object.values(outputs)) paths.sort();
   const eventCount = countEvents(dispatcher.getTask(taskID).events);
   await reportPayload(payload, { folder, eventCount, outputs }, bounds);
 }

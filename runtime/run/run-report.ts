@@ -19,7 +19,7 @@ import {
   type ManifestPayload,
   writeManifest,
 } from './manifest.ts';
-import { failedEvents, groupFailures, madeBy, missingOf } from './reported-events.ts';
+import { failedEvents, groupFailures, madeBy, withMissing } from './reported-events.ts';
 import type { RunMeter } from './run-meter.ts';
 import { exitCodeOf, type RunEnding, type RunSummary } from './run-summary.ts';
 import type { RunTask } from './run-task.ts';
@@ -133,10 +133,9 @@ function outputsOf(reader: TableReader, facts: ReportFacts): ManifestOutput[] {
   const { task } = facts;
   const partial = new Map(facts.partial.map((file) => [file.path, file]));
   const outputs: ManifestOutput[] = [];
-  for (const output of reader.outputs(task.taskID)) {
+  for (const { output, missing } of withMissing(reader, task, reader.outputs(task.taskID))) {
     const files = output.files ?? facts.partial.filter(({ outputIndex }) => outputIndex === output.outputIndex);
     if (files.length === 0) continue;
-    const missing = missingOf(reader, task, output);
     for (const file of files) {
       outputs.push({
         stream: file.stream,

@@ -24,8 +24,9 @@ export default definePayload<Record<string, never>, undefined, LheEvent>({
     const histograms = context.output('HISTOGRAMS');
     for (const [lepton, antilepton] of leptonPairs(particles)) {
       const energy = lepton.energy + antilepton.energy;
-      const pz = lepton.pz + antilepton.pz;
-      const squared = energy ** 2 - (lepton.px + antilepton.px) ** 2 - (lepton.py + antilepton.py) ** 2 - pz ** 2;
+      const [px, py, pz] = [lepton.px + antilepton.px, lepton.py + antilepton.py, lepton.pz + antilepton.pz];
+      // Products, sums and roots are the same on any machine; the last bits of ** need not be.
+      const squared = energy * energy - px * px - py * py - pz * pz;
       histograms.write({ ...MASS, x: Math.sqrt(Math.max(0, squared)), weight });
       histograms.write({ ...RAPIDITY, x: Math.log((energy + pz) / (energy - pz)) / 2, weight });
     }

@@ -16,7 +16,8 @@ export default definePayload<Options, undefined, GeneratorEvent>({
     let visible = 0;
     let sumPt = 0;
     for (const { status, pdgId, px, py } of event.decode().particles) {
-      const pt = Math.hypot(px, py);
+      // The last bits of Math.hypot and ** depend on the engine, those of products, sums and roots do not.
+      const pt = Math.sqrt(px * px + py * py);
       if (status !== 1 || pt < ptMin || NEUTRINOS.includes(Math.abs(pdgId))) continue;
       visible += 1;
       sumPt += pt;

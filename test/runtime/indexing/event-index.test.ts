@@ -1,10 +1,12 @@
 /** The event index: real stores, shared by threads and processes. */
 import { execFileSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AssertionFailure } from '../../../core/assert.ts';
 import { type Guid, parseGuid } from '../../../core/ids.ts';
 import { openStore } from '../../../core/store.ts';
 import { EMPTY_INFO } from '../../../payloads/formats/event-stream-info.ts';
@@ -291,6 +293,22 @@ describe('an indexing pool', () => {
     for (const answer of answers.slice(0, 3)) await expect(answer).rejects.toThrow('not wanted');
     expect(await answers[3]).toMatchObject({ record: { eventCount: 2000 } });
     await expect(pool.index(path, { signal: AbortSignal.abort(new Error('never')) })).rejects.toThrow('never');
+  });
+
+  it('finishes what was asked for when it is closed, and is told of one signal by one listener', async () => {
+    const paths = upTo(40).map((index) => {
+      const path = freshPath('closing.ndjson');
+      writeFileSync(path, `{"event":${index}}\n`);
+      return path;
+    });
+    const { signal } = new AbortController();
+    const pool = new IndexingPool({ indexPath: freshPath('store'), threadsMax: 2, tree: null });
+    const answers = paths.map((path) => pool.index(path, { signal }));
+    expect(getEventListeners(signal, 'abort').length).toBe(1);
+    const closed = pool.close();
+    expect((await Promise.all(answers)).map(({ outcome }) => outcome)).toEqual(paths.map(() => 'read'));
+    await closed;
+    await expect(pool.index(paths[0] ?? '')).rejects.toThrow(AssertionFailure);
   });
 
   it('tells everybody who waits when the store cannot be opened', async () => {
