@@ -193,6 +193,8 @@ export const TIMEOUT_CHECK_MS = 100;
 export const TIMEOUT_GRACE_MS = 5000;
 /** Beyond its time-out a thread that does not even notice (an endless loop) is terminated after this long. */
 export const TIMEOUT_STUCK_MS = 500;
+/** A worker that should go on and does not, in no event and no hook, has at least this long: closing files takes its time. */
+export const DEAF_MS_MIN = 3_000;
 /** What workers have to finalize their payload when a run stops at once. */
 export const CLOSE_MS = 1_000;
 /** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */

@@ -82,7 +82,7 @@ export class FlowWorkers {
     const { pool, options } = this.#input;
     pool.endStarting();
     const end = (): void => pool.terminateAll(GIVEN_UP);
-    const timer = setTimeout(end, options.hookTimeoutMs + CLOSE_MS);
+    const timer = setTimeout(() => pool.terminateAll(GIVEN_UP, true), options.hookTimeoutMs + CLOSE_MS);
     signal.addEventListener('abort', end, { once: true });
     await pool.sessionsOver();
     signal.removeEventListener('abort', end);
@@ -93,7 +93,7 @@ export class FlowWorkers {
   async givenUp(): Promise<void> {
     const { pool } = this.#input;
     pool.terminateAll(GIVEN_UP);
-    const again = setInterval(() => pool.terminateAll(GIVEN_UP), CLOSE_MS);
+    const again = setInterval(() => pool.terminateAll(GIVEN_UP, true), CLOSE_MS);
     await pool.sessionsOver();
     clearInterval(again);
     this.#optimization.reset();
@@ -109,7 +109,7 @@ export class FlowWorkers {
     const { taskID } = task;
     const jobID = this.#jobID;
     const folder = join(folders.workers, `worker_${workerIndex}`);
-    const culprit = scatterer.executedBy(peer);
+    const culprit = scatterer.culpritOf(peer);
     const streams = Object.keys(payload.outputs);
     // Before anybody else can begin the same range, whose files have the same names.
     removeTraces({ folder, aggregationFolder: folders.aggregation, streams, taskID, jobID, culprit });

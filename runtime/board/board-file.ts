@@ -3,8 +3,8 @@
  * write the same file beside their board in memory when it must be known, after a death of the whole program, what was
  * in execution.
  *
- * Layout, Float64 values: 0 to 7 are the worker's (`version`, `phase`, `sequence`, rangeIndex (negative for a hook), position, start, aborted
- * sequence, `version` again), 8 is the supervisor's (time-out in ms). A reader takes the worker's values as one when both
+ * Layout, Float64 values: 0 to 8 are the worker's (`version`, `phase`, `sequence`, rangeIndex (negative for a hook), position, start, aborted
+ * sequence, messages taken, `version` again), 9 is the supervisor's (time-out in ms). A reader takes the worker's values as one when both
  * versions are the same. The file is never flushed: it has to outlive processes, not the machine.
  *
  * Tokens of a batch cannot be taken back from a process: that would need a lock that a killed one may hold. Its batches
@@ -33,8 +33,9 @@ const RANGE_INDEX = 3;
 const POSITION = 4;
 const STARTED_AT = 5;
 const ABORTING = 6;
-const VERSION_AGAIN = 7;
-const WORKER_VALUES = 8;
+const TAKEN = 7;
+const VERSION_AGAIN = 8;
+const WORKER_VALUES = 9;
 const WORKER_BYTES = WORKER_VALUES * 8;
 const TIMEOUT_BYTES = 8;
 
@@ -54,6 +55,7 @@ export class BoardFile implements SupervisedBoard {
   readonly nodeThreadID = 0;
   readonly systemThreadID = 0;
   readonly #values = new Float64Array(WORKER_VALUES);
+  #sent = 0;
   #fd: number;
 
   /** Begins the file anew. @param path in a folder that exists */
@@ -75,9 +77,21 @@ export class BoardFile implements SupervisedBoard {
     return this.#read() && this.#values[ABORTING] === execution.sequence;
   }
 
-  /** A process may be ended at any moment; one that waits for tokens is left to end by itself. */
-  doom(): boolean {
-    return this.#fd >= 0 && (!this.#read() || this.#values[PHASE] !== PHASE_WAITING);
+  /** A process may be ended at any moment; one that waits for tokens is left to end by itself, unless told otherwise. */
+  doom(alsoIdle = false): boolean {
+    return this.#fd >= 0 && (alsoIdle || !this.#read() || this.#values[PHASE] !== PHASE_WAITING);
+  }
+
+  stepsBetweenEvents(): number | undefined {
+    if (!this.#read()) return undefined;
+    const { [PHASE]: phase, [SEQUENCE]: sequence = 0, [TAKEN]: taken = 0 } = this.#values;
+    if (sequence === 0 || sequence % 2 === 1) return undefined;
+    if (phase === PHASE_WAITING && taken === this.#sent) return undefined;
+    return sequence + taken;
+  }
+
+  lastBegun(): InExecution | undefined {
+    return this.#read() && this.#values[SEQUENCE] !== 0 ? eventOf(executionIn(this.#values)) : undefined;
   }
 
   setTimeoutMs(timeoutMs: number): void {
@@ -85,7 +99,7 @@ export class BoardFile implements SupervisedBoard {
   }
 
   noteSent(): void {
-    // Who waits in a process may die there.
+    this.#sent += 1;
   }
 
   close(): void {
@@ -110,7 +124,8 @@ class BoardFileWriter implements WorkerBoard {
   /** @param path a file that {@link BoardFile} began */
   constructor(path: string) {
     this.#fd = openSync(path, 'r+');
-    this.enterRunning();
+    this.#values[PHASE] = PHASE_RUNNING;
+    this.#write();
   }
 
   noteThread(): void {
@@ -130,6 +145,7 @@ class BoardFileWriter implements WorkerBoard {
 
   enterRunning(): void {
     this.#values[PHASE] = PHASE_RUNNING;
+    this.#values[TAKEN] = (this.#values[TAKEN] ?? 0) + 1;
     this.#write();
   }
 
@@ -256,12 +272,14 @@ function readBoard(fd: number, values: Float64Array): boolean {
 }
 
 function underWayIn(values: Float64Array): InExecution | undefined {
-  const sequence = values[SEQUENCE] ?? 0;
-  if (sequence % 2 === 0) return undefined;
+  return (values[SEQUENCE] ?? 0) % 2 === 0 ? undefined : executionIn(values);
+}
+
+function executionIn(values: Float64Array): InExecution {
   return {
     rangeIndex: values[RANGE_INDEX] ?? 0,
     position: values[POSITION] ?? 0,
     startedAtMs: values[STARTED_AT] ?? 0,
-    sequence,
+    sequence: values[SEQUENCE] ?? 0,
   };
 }

@@ -5,16 +5,17 @@
  * executes; the supervisor sees how long that has taken, and may take back tokens that are not claimed yet (so that a
  * token never waits behind a long event while another core is idle).
  *
- * Layout: 8 Int32 words, then 4 Float64 values.
+ * Layout: 10 Int32 words, then 4 Float64 values.
  * - two words for the claims of its two batches, see `batch-claims.ts`
  * - `sequence`: odd while an event is in execution; grows by one at each begin and end. A reader takes the values as
  *   one when the sequence is the same before and after.
  * - `aborting`: the sequence of the execution whose time-out the worker has noticed and is ending itself.
- * - `phase`: starting → running ⇄ waiting, and doomed; see {@link ExecutionBoard.doom}.
+ * - `phase`: starting → running ⇄ waiting ⇄ parked, and doomed; see {@link ExecutionBoard.doom}.
  * - `nodeThreadID`, `systemThreadID`: which thread this is.
- * - `sent`: how many messages the worker was sent.
+ * - `sent`, `taken`: how many messages the worker was sent, and has begun to do what they say.
  * - values: rangeIndex (negative for a hook), position, start (ms, {@link boardTimeMs}), time-out in ms (0: none).
  */
+import { setImmediate } from 'node:timers/promises';
 import { BATCHES_PER_WORKER } from '../../core/limits.ts';
 import type { Arrivals } from '../channel/channel.ts';
 import { BatchClaims } from './batch-claims.ts';
@@ -26,10 +27,11 @@ const PHASE = 4;
 const NODE_THREAD_ID = 5;
 const SYSTEM_THREAD_ID = 6;
 const SENT = 7;
+const TAKEN = 8;
 /** even, so that the Float64 values that follow are aligned */
-const INT_WORDS = 8;
+const INT_WORDS = 10;
 
-/** The worker waits for a message: ending its thread now would abort the process. */
+/** The worker sends or receives: ending its thread now would abort the process. */
 const PHASE_WAITING = 0;
 /** The worker runs foreign code, or is about to; no receive is pending. */
 const PHASE_RUNNING = 1;
@@ -37,6 +39,8 @@ const PHASE_RUNNING = 1;
 const PHASE_DOOMED = 2;
 /** The thread loads ZeroMQ and opens its channel: ending it in there would abort the process. */
 const PHASE_STARTING = 3;
+/** The worker waits for a message in its event loop, where what its payload has left behind may run: nothing of ZeroMQ does. */
+const PHASE_PARKED = 4;
 
 const RANGE_INDEX = 0;
 const POSITION = 1;
@@ -72,11 +76,23 @@ export interface SupervisedBoard {
   /** which tokens of its batches the worker has claimed; undefined where none can be taken back */
   readonly claims: BatchClaims | undefined;
   inExecution(): InExecution | undefined;
+  /** The event that is in execution, or else was last. Only of a worker that is not at work any more. */
+  lastBegun(): InExecution | undefined;
   inHook(): HookInExecution | undefined;
   /** True when the worker knows that this execution is over its time-out: it gets its grace. */
   isAborting(execution: InExecution): boolean;
-  /** Asks for the right to end the worker. Granted only while it runs foreign code; one that starts will end by itself. */
-  doom(): boolean;
+  /**
+   * Asks for the right to end the worker. Granted only while it runs foreign code; one that starts will end by itself.
+   *
+   * @param alsoIdle granted, too, while it waits for a message and nothing native runs
+   */
+  doom(alsoIdle?: boolean): boolean;
+  /**
+   * Changes with whatever a worker does that has something to do, but is in no event and no hook (which have time-outs of
+   * their own): it takes a message that it was sent, closes files, leaves. Undefined while that does not apply, and before
+   * the first hook.
+   */
+  stepsBetweenEvents(): number | undefined;
   setTimeoutMs(timeoutMs: number): void;
   /** A message to the worker is with ZeroMQ. */
   noteSent(): void;
@@ -95,7 +111,7 @@ export interface WorkerBoard {
   tryStart(): boolean;
   /** Before it waits for a message. False when it is doomed: then it must not wait, but end. */
   tryEnterWaiting(): boolean;
-  /** After a message has arrived. */
+  /** After a message was received. */
   enterRunning(): void;
   /** Begins a batch of `count` tokens. It may find that all of them were taken back. */
   beginBatch(batch: number, count: number): void;
@@ -202,14 +218,18 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     for (;;) {
       const sequence = Atomics.load(this.#words, SEQUENCE);
       if ((sequence & 1) === 0) return undefined;
-      const seen = {
-        rangeIndex: this.#values[RANGE_INDEX] ?? 0,
-        position: this.#values[POSITION] ?? 0,
-        startedAtMs: this.#values[STARTED_AT] ?? 0,
-        sequence,
-      };
+      const seen = this.#valuesOf(sequence);
       if (Atomics.load(this.#words, SEQUENCE) === sequence) return seen;
     }
+  }
+
+  #valuesOf(sequence: number): InExecution {
+    return {
+      rangeIndex: this.#values[RANGE_INDEX] ?? 0,
+      position: this.#values[POSITION] ?? 0,
+      startedAtMs: this.#values[STARTED_AT] ?? 0,
+      sequence,
+    };
   }
 
   isAborting(execution: InExecution): boolean {
@@ -221,9 +241,28 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
    * will not wait for a message any more: a thread that dies while it waits takes the process with it. A thread that is
    * starting ends by itself once it has started.
    */
-  doom(): boolean {
-    Atomics.compareExchange(this.#words, PHASE, PHASE_STARTING, PHASE_DOOMED);
-    return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_DOOMED) === PHASE_RUNNING;
+  doom(alsoIdle = false): boolean {
+    this.#changePhase(PHASE_STARTING, PHASE_DOOMED);
+    if (this.#changePhase(PHASE_RUNNING, PHASE_DOOMED)) return true;
+    return alsoIdle && this.#changePhase(PHASE_PARKED, PHASE_DOOMED);
+  }
+
+  stepsBetweenEvents(): number | undefined {
+    const phase = Atomics.load(this.#words, PHASE);
+    const sequence = Atomics.load(this.#words, SEQUENCE);
+    const taken = Atomics.load(this.#words, TAKEN);
+    if (phase === PHASE_DOOMED || sequence === 0 || (sequence & 1) === 1) return undefined;
+    if (phase !== PHASE_RUNNING && taken === Atomics.load(this.#words, SENT)) return undefined;
+    return sequence + taken;
+  }
+
+  lastBegun(): InExecution | undefined {
+    const sequence = Atomics.load(this.#words, SEQUENCE);
+    return sequence === 0 ? undefined : eventOf(this.#valuesOf(sequence));
+  }
+
+  #changePhase(from: number, to: number): boolean {
+    return Atomics.compareExchange(this.#words, PHASE, from, to) === from;
   }
 
   setTimeoutMs(timeoutMs: number): void {
@@ -255,14 +294,15 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   }
 
   tryStart(): boolean {
-    return Atomics.compareExchange(this.#words, PHASE, PHASE_STARTING, PHASE_RUNNING) === PHASE_STARTING;
+    return this.#changePhase(PHASE_STARTING, PHASE_RUNNING);
   }
 
   tryEnterWaiting(): boolean {
-    return Atomics.compareExchange(this.#words, PHASE, PHASE_RUNNING, PHASE_WAITING) === PHASE_RUNNING;
+    return this.#changePhase(PHASE_RUNNING, PHASE_WAITING);
   }
 
   enterRunning(): void {
+    Atomics.add(this.#words, TAKEN, 1);
     Atomics.store(this.#words, PHASE, PHASE_RUNNING);
   }
 
@@ -307,6 +347,10 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   }
 
   async #sentMoreThan(count: number): Promise<void> {
+    this.#changePhase(PHASE_WAITING, PHASE_PARKED);
     while (Atomics.load(this.#words, SENT) <= count) await Atomics.waitAsync(this.#words, SENT, count).value;
+    // Messages that are always there would keep the event loop from whatever else waits for it.
+    await setImmediate();
+    if (!this.#changePhase(PHASE_PARKED, PHASE_WAITING)) await new Promise(() => undefined);
   }
 }

@@ -16,7 +16,6 @@
  * - channels between threads that come and go use `ipc`, not `inproc`: over inproc a message *is* the sender's memory,
  *   which its receiver gives back at some later garbage collection, through a sender that may be gone by then.
  */
-import { setImmediate } from 'node:timers/promises';
 import type * as zeromq from 'zeromq';
 import { assert } from '../../core/assert.ts';
 import { CHANNEL_HIGH_WATER_MARK } from '../../core/limits.ts';
@@ -27,7 +26,10 @@ const { Dealer, Pair, Router } = requirePackage('zeromq') as typeof zeromq;
 
 /** Tells of messages without ZeroMQ. */
 export interface Arrivals {
-  /** Resolves when more than `count` messages have been sent to this end since it exists. */
+  /**
+   * Resolves when more than `count` messages have been sent to this end since it exists, in a later turn of the event
+   * loop. Until then the thread may be ended; then it never resolves.
+   */
   moreThan(count: number): Promise<void>;
 }
 
@@ -162,12 +164,10 @@ export class PeerChannel<In, Out> {
 
   /** Resolves when the next message is at this end, or the channel is closed. */
   async #arrived(arrivals: Arrivals): Promise<void> {
-    await arrivals.moreThan(this.#receivedCount);
-    this.#receivedCount += 1;
-    // What was sent is some ten microseconds away. One turn of the event loop in any case: messages that are always there
-    // would keep it from whatever else waits for it.
-    do await setImmediate();
+    // What was sent is some ten microseconds away.
+    do await arrivals.moreThan(this.#receivedCount);
     while (!this.#closed && !this.#socket.readable);
+    this.#receivedCount += 1;
   }
 
   /** Hands over what was sent, then closes. A pending `receive` gives undefined. Twice is harmless. */

@@ -1,11 +1,18 @@
 /**
- * The supervisor: watches what workers execute, on the main thread. Ends executions over their time-out and, at the tail
- * of a run, starts a second copy of an event that runs much longer than others while cores idle.
+ * The supervisor: watches what workers execute, on the main thread. Ends executions over their time-out, and workers that
+ * do nothing although they should; at the tail of a run, starts a second copy of an event that runs much longer than
+ * others while cores idle.
  *
  * It looks at the execution boards every {@link TIMEOUT_CHECK_MS}; workers are not disturbed.
  */
 import { createHistogram } from 'node:perf_hooks';
-import { EVENTS_FOR_MEDIAN, TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS, TIMEOUT_STUCK_MS } from '../../core/limits.ts';
+import {
+  DEAF_MS_MIN,
+  EVENTS_FOR_MEDIAN,
+  TIMEOUT_CHECK_MS,
+  TIMEOUT_GRACE_MS,
+  TIMEOUT_STUCK_MS,
+} from '../../core/limits.ts';
 import type { RangeReport } from '../../core/messages.ts';
 import { boardTimeMs } from '../board/execution-board.ts';
 import { multipleOfMedianMs, type TimeoutRule } from '../options/option-rules.ts';
@@ -27,7 +34,7 @@ export interface SupervisorOptions {
 
 export class Supervisor {
   readonly #scatterer: TokenScatterer;
-  readonly #pool: Pick<WorkerPool, 'terminate' | 'endHung'>;
+  readonly #pool: Pick<WorkerPool, 'terminate' | 'endHung' | 'endDeaf'>;
   readonly #options: SupervisorOptions;
   /** execution times in microseconds (HDR histogram) */
   readonly #lengths = createHistogram();
@@ -41,7 +48,11 @@ export class Supervisor {
   #atTail = false;
   #copyCount = 0;
 
-  constructor(scatterer: TokenScatterer, pool: Pick<WorkerPool, 'terminate' | 'endHung'>, options: SupervisorOptions) {
+  constructor(
+    scatterer: TokenScatterer,
+    pool: Pick<WorkerPool, 'terminate' | 'endHung' | 'endDeaf'>,
+    options: SupervisorOptions,
+  ) {
     this.#scatterer = scatterer;
     this.#pool = pool;
     this.#options = options;
@@ -96,6 +107,7 @@ export class Supervisor {
   #check(): void {
     const nowMs = boardTimeMs();
     this.#pool.endHung(this.#options.hookTimeoutMs);
+    this.#pool.endDeaf(this.#deafMs / TIMEOUT_CHECK_MS);
     for (const { workerIndex, execution } of this.#scatterer.executing()) {
       if (this.#timeoutMs === 0) break;
       // A worker that notices by itself gets time to end its children; an endless loop notices nothing.
@@ -112,6 +124,11 @@ export class Supervisor {
     }
     if (this.#deadlineMs < Number.POSITIVE_INFINITY) this.#giveUpLate();
     else if (this.#options.speculate && this.#atTail) this.#speculate(nowMs);
+  }
+
+  /** What a worker does between two events may take as long as an event. */
+  get #deafMs(): number {
+    return Math.max(DEAF_MS_MIN, this.#timeoutMs > 0 ? this.#timeoutMs : this.#options.hookTimeoutMs);
   }
 
   #giveUpLate(): void {

@@ -65,6 +65,9 @@ interface Worker {
   /** why the supervisor terminated the session */
   terminatedBy: Failure | undefined;
   state: 'starting' | 'ready' | 'over';
+  /** as the board said when {@link WorkerPool.endHung} looked last, and how often it has said so */
+  steps: number | undefined;
+  sameSteps: number;
   done: Promise<void>;
 }
 
@@ -117,6 +120,8 @@ export class WorkerPool {
       board: undefined,
       terminatedBy: undefined,
       state: 'starting',
+      steps: undefined,
+      sameSteps: 0,
       done: Promise.resolve(),
     };
     this.#workers.push(worker);
@@ -160,12 +165,17 @@ export class WorkerPool {
   }
 
   /**
-   * Ends a worker that runs foreign code; the session dies of `failure`. A worker that waits for tokens is left alone
-   * (ending a thread then would abort the process): nothing happens and the answer is false.
+   * Ends a worker that runs foreign code; the session dies of `failure`. A worker that waits for tokens is left alone:
+   * nothing happens and the answer is false.
    */
   terminate(workerIndex: number, failure: Failure): boolean {
     const worker = this.#workers[workerIndex];
-    if (worker === undefined || worker.state === 'over' || worker.board?.doom() !== true) return false;
+    if (worker === undefined || worker.state === 'over') return false;
+    return this.#terminate(worker, failure, false);
+  }
+
+  #terminate(worker: Worker, failure: Failure, alsoIdle: boolean): boolean {
+    if (worker.board?.doom(alsoIdle) !== true) return false;
     worker.terminatedBy = failure;
     worker.abort.abort();
     return true;
@@ -178,6 +188,21 @@ export class WorkerPool {
       if (running === undefined || boardTimeMs() - running.startedAtMs <= limitMs) continue;
       const message = `${running.hook} has not come back after ${formatDuration(limitMs)}`;
       this.terminate(workerIndex, { cause: 'timeout', message, logTail: [] });
+    }
+  }
+
+  /**
+   * Ends every worker that has something to do and does nothing, in no event and no hook: what its payload has left behind
+   * (a timer, a promise's callback) keeps its thread busy. To be called at regular intervals.
+   *
+   * @param looksMax how many times in a row it may look like that: not a time, since this process may stand still, too
+   */
+  endDeaf(looksMax: number): void {
+    for (const worker of this.#workers) {
+      const steps = worker.board?.stepsBetweenEvents();
+      worker.sameSteps = steps !== undefined && steps === worker.steps ? worker.sameSteps + 1 : 0;
+      worker.steps = steps;
+      if (worker.sameSteps > looksMax) this.#terminate(worker, KEPT_BUSY, true);
     }
   }
 
@@ -194,10 +219,15 @@ export class WorkerPool {
     }
   }
 
-  /** Ends every worker that runs foreign code. Those that wait for tokens are ended by the scatterer's message. */
-  terminateAll(failure: Failure): void {
+  /**
+   * Ends every worker that runs foreign code. Those that wait for tokens are ended by the scatterer's message.
+   *
+   * @param alsoIdle ends those, too: they have not heeded it
+   */
+  terminateAll(failure: Failure, alsoIdle = false): void {
     this.#closing = true;
-    for (const worker of this.#workers) this.terminate(worker.workerIndex, failure);
+    for (const worker of this.#workers)
+      if (alsoIdle || worker.state !== 'over') this.#terminate(worker, failure, alsoIdle);
   }
 
   /** Resolves when every session is over; no new ones begin from now on. */
@@ -234,6 +264,7 @@ export class WorkerPool {
     worker.abort = new AbortController();
     worker.terminatedBy = undefined;
     worker.state = 'starting';
+    worker.steps = undefined;
     const { peer, workerIndex } = worker;
     const folder = join(this.#options.workersFolder, `worker_${workerIndex}`);
     mkdirSync(folder, { recursive: true });
@@ -267,6 +298,12 @@ export class WorkerPool {
     tell();
   }
 }
+
+const KEPT_BUSY: Failure = {
+  cause: 'timeout',
+  message: 'what the payload has left behind keeps the worker busy although no event is in execution',
+  logTail: [],
+};
 
 const NOT_NEEDED: Failure = { cause: 'cancelled', message: 'the run is over', logTail: [] };
 

@@ -17,6 +17,12 @@ import { type HeldToken, HeldTokens } from './held-tokens.ts';
 /** What a worker is given: a suspect runs in a process, anything else in either. */
 export type WorkerTakes = 'all' | 'all-but-suspects' | 'suspects';
 
+/** A token in its hands, and how its execution goes. */
+interface ExecutedToken {
+  readonly held: HeldToken;
+  readonly execution: InExecution;
+}
+
 interface Batch {
   readonly number: number;
   /** in the order of execution, without what was taken back from its end */
@@ -132,9 +138,20 @@ export class ServedWorker {
     return taken;
   }
 
-  /** What it executes right now, or was executing when it died. */
-  get executed(): { readonly held: HeldToken; readonly execution: InExecution } | undefined {
-    const execution = this.board.inExecution();
+  /** What it executes right now. */
+  get executed(): ExecutedToken | undefined {
+    return this.#heldIn(this.board.inExecution());
+  }
+
+  /**
+   * What it died of: the event it executed, or else the one it began last, if that is not reported yet: what an event
+   * has left behind (a timer, say) ends a worker, too, and would do so again and again.
+   */
+  get diedOf(): ExecutedToken | undefined {
+    return this.#heldIn(this.board.lastBegun());
+  }
+
+  #heldIn(execution: InExecution | undefined): ExecutedToken | undefined {
     const held = execution === undefined ? undefined : this.held.get(execution.rangeIndex);
     return execution === undefined || held === undefined ? undefined : { held, execution };
   }

@@ -166,14 +166,14 @@ export class TokenScatterer {
     return isGiven;
   }
 
-  /** What a session executes right now, or was executing when it ended. */
-  executedBy(peer: string): HeldToken | undefined {
-    return this.#handOut.worker(peer)?.executed?.held;
+  /** What a session that ended without a word died of. */
+  culpritOf(peer: string): HeldToken | undefined {
+    return this.#handOut.worker(peer)?.diedOf?.held;
   }
 
   /**
-   * The session of `peer` is over without a last message. What it executed is reported as failed; the rest goes back,
-   * and other workers may begin it at once.
+   * The session of `peer` is over without a last message. What it died of is reported as failed; the rest goes back, and
+   * other workers may begin it at once.
    *
    * @param failureOf what the death means for the range that was in execution
    * @returns how many tokens went back to the queue
@@ -182,7 +182,7 @@ export class TokenScatterer {
     const worker = this.#handOut.worker(peer);
     if (worker === undefined) return 0;
     this.#handOut.removeWorker(peer);
-    const culprit = worker.isGivenUp ? undefined : worker.executed;
+    const culprit = worker.isGivenUp ? undefined : worker.diedOf;
     if (culprit !== undefined) worker.held.remove(culprit.held.token.rangeIndex);
     const returnedCount = this.#requeue(worker);
     if (culprit === undefined) return returnedCount;

@@ -35,6 +35,46 @@ describe('the execution board', () => {
     expect(board.doom()).toBe(false);
   });
 
+  it('grants the end of a thread that waits in its event loop only to whoever ends idle ones, too', async () => {
+    const board = ExecutionBoard.forNewSession();
+    board.tryStart();
+    board.tryEnterWaiting();
+    expect(board.doom(true)).toBe(false);
+    let hasCome = false;
+    const noteArrival = (): void => {
+      hasCome = true;
+    };
+    void board.arrivals.moreThan(0).then(noteArrival);
+    expect(board.doom()).toBe(false);
+    expect(board.doom(true)).toBe(true);
+    // From now on it calls nothing native any more.
+    board.noteSent();
+    for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(hasCome).toBe(false);
+  });
+
+  it('shows whether a worker goes on that has something to do between two events', async () => {
+    const board = ExecutionBoard.forNewSession();
+    expect(board.stepsBetweenEvents()).toBeUndefined();
+    board.tryStart();
+    board.beginHook('initialize');
+    expect(board.stepsBetweenEvents()).toBeUndefined();
+    board.end();
+    const started = board.stepsBetweenEvents();
+    expect(started).toBeDefined();
+    board.tryEnterWaiting();
+    expect(board.stepsBetweenEvents()).toBeUndefined();
+    board.noteSent();
+    expect(board.stepsBetweenEvents()).toBe(started);
+    await board.arrivals.moreThan(0);
+    board.enterRunning();
+    expect(board.stepsBetweenEvents()).not.toBe(started);
+    board.begin(7, 12);
+    expect(board.stepsBetweenEvents()).toBeUndefined();
+    board.end();
+    expect([board.inExecution(), board.lastBegun()?.rangeIndex]).toEqual([undefined, 7]);
+  });
+
   it('lets a thread that loads its modules end by itself', () => {
     const board = ExecutionBoard.forNewSession();
     expect(board.doom()).toBe(false);

@@ -73,6 +73,20 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     expect(await charges(folder)).toEqual({ 5: [2, 0], 25: [2, 0], 45: [2, 0] });
   });
 
+  it('kept busy by what its payload has left behind is ended, which costs no event', async () => {
+    const folder = folderOf(echoing('if (n === 30) setTimeout(() => { for (;;); }, 1);'));
+    const handle = folder.start({ isolation, timeout: '300ms' });
+    expect(await handle.done).toMatchObject({ ending: 'complete', events: { finished: EVENTS, retried: 0 } });
+    expect(folder.merged()).toEqual(numbersBut());
+  });
+
+  it('is charged for the event that it began last when that has ended it before it was reported', async () => {
+    const folder = folderOf(echoing('if (n === 60) setImmediate(() => process.exit(3));'));
+    await folder.run({ isolation, sequence: 'events:100', failuresMax: 2, workers: 1 });
+    expect(folder.failed).toEqual([[60, 'payload-exit']]);
+    expect(folder.merged()).toEqual(numbersBut(60));
+  });
+
   it('is recycled after so many events, having finalized its payload', async () => {
     const folder = folderOf(`import { appendFileSync } from 'node:fs';
       ${echoing('').replace('async execute', "finalize({ folder }) { appendFileSync(folder + '/finalized', '.'); }, async execute")}`);
