@@ -134,7 +134,7 @@ export const EXTRACT_FRAMES_BYTES = 1 * MiB;
 /** Bytes that may ride with tokens waiting in the node's memory, beside the batches of workers. */
 export const QUEUED_FRAMES_BYTES_MAX = 64 * MiB;
 /** Ranges leased ahead of the workers: this much work, within the bounds that follow. */
-export const LEASE_AHEAD_MS = 250;
+export const LEASE_AHEAD_MS = 1_000;
 export const LEASE_AHEAD_MAX = 4096;
 /** The same when bytes are fetched: several round trips to a far server. */
 export const LEASE_AHEAD_FETCHED_MS = 3_000;
@@ -148,6 +148,12 @@ export const LONG_EVENT_MS = 1;
  */
 export const CODE_EXECUTED_BYTES = 66 * KiB;
 export const CODE_EXECUTED_BYTES_LONG_EVENTS = 20 * CODE_EXECUTED_BYTES;
+/**
+ * Reports gather for so long after the last ones were sent, unless they are many, or nothing is in the hands of workers:
+ * where each record costs the workers a millisecond, ten a second are enough.
+ */
+export const REPORTS_GATHER_MS = 100;
+export const REPORTS_GATHERED_MAX = 64;
 /** How often a consumer tells the dispatcher that it lives; a lease lasts several of these. */
 export const HEARTBEAT_MS = 5_000;
 /** A payload's `prepare`, `initialize`, `finalize` and `report` may take this long, unless told otherwise. */
@@ -161,11 +167,17 @@ export const MANIFEST_RANGES_SCANNED_MAX = 2_000_000;
 /** What a worker reads from a local file at once when its next tokens are neighbours. */
 export const EVENT_READ_WINDOW_BYTES = 1 * MiB;
 /**
- * A batch is sized to about this much work. Nobody waits for the next one, but where all cores compute, each report takes
- * about a millisecond from the workers: with 30 ms they lost twice as much. Not more, since what is executed is recorded
- * when its batch is.
+ * A batch is sized to about this much work. Nobody waits for the next one, but where all cores compute, each batch takes
+ * about a millisecond from the workers, for its hand-out, its reports and their record. Not more, since what is executed is
+ * recorded when its batch is.
  */
-export const BATCH_WORK_MS = 100;
+export const BATCH_WORK_MS = 250;
+/**
+ * Once nothing is left to be leased, a batch is this part of a worker's share of what is queued: batches shrink to single
+ * tokens (guided self-scheduling), and none holds a long event back to the end. They need not be shorter than so much work.
+ */
+export const TAIL_BATCHES_PER_SHARE = 4;
+export const TAIL_BATCH_WORK_MS = 2;
 /** The same for a worker that is a process, whose tokens cannot be taken back once it has them. */
 export const PROCESS_BATCH_WORK_MS = 2;
 /** An output of more bytes goes to its file piece by piece instead of being gathered in memory. */

@@ -269,7 +269,11 @@ export class Flow {
     return new Stager(
       dispatcher,
       { consumerID: this.#consumerID, jobID: this.#job.jobID, aggregationFolder: folders.aggregation },
-      { onAnswered: (reports, outcomes) => this.#noteAnswered(reports, outcomes), onFatal },
+      {
+        isLast: () => this.#scatterer.heldCount + this.#scatterer.queuedCount === 0,
+        onAnswered: (reports, outcomes) => this.#noteAnswered(reports, outcomes),
+        onFatal,
+      },
     );
   }
 

@@ -167,6 +167,7 @@ export class Pilot {
       await this.#send(ranges);
     }
     if (this.#rangesLeft <= 0) atTail = true;
+    this.#parts.scatterer.setAtTail(atTail);
     this.#listeners.onTail(atTail && this.#parts.scatterer.queuedCount === 0);
     if (this.#state === 'draining' && this.#parts.scatterer.queuedCount > 0) await this.returnUnbegun();
     if (this.#isOver()) this.#end();

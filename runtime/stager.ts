@@ -3,10 +3,12 @@
  * point already (the worker that wrote a file put it in place), so a report is all that is missing; a range is finished
  * when the dispatcher has accepted the report, durably.
  *
- * One request is under way at a time; what arrives meanwhile goes with the next, so that batches grow with the load.
+ * One request is under way at a time; what arrives meanwhile goes with the next, so that batches grow with the load. Where
+ * few reports come, they gather for {@link REPORTS_GATHER_MS} after the last request: each costs about the same, whatever is in it.
+ * States: *idle* → *gathering* → *sending* → *idle*, or *gathering* again.
  */
 import type { DispatcherApi, UpdateOutcome } from '../core/dispatcher-api.ts';
-import { UPDATES_PER_REQUEST_MAX } from '../core/limits.ts';
+import { REPORTS_GATHER_MS, REPORTS_GATHERED_MAX, UPDATES_PER_REQUEST_MAX } from '../core/limits.ts';
 import type { RangeReport } from '../core/messages.ts';
 import { removeOutputs } from './worker/stage-out.ts';
 
@@ -17,6 +19,8 @@ export interface StagerOptions {
 }
 
 export interface StagerListeners {
+  /** True when nothing else is under way, so that whoever waits waits for these reports. */
+  isLast(): boolean;
   /** The dispatcher has answered for these reports, in order. */
   onAnswered(reports: readonly RangeReport[], outcomes: readonly UpdateOutcome[]): void;
   /** The dispatcher cannot record: the run stops. */
@@ -29,6 +33,9 @@ export class Stager {
   readonly #listeners: StagerListeners;
   #queue: RangeReport[] = [];
   #sendingCount = 0;
+  /** when the last request was sent; `performance.now()` */
+  #sentAtMs = Number.NEGATIVE_INFINITY;
+  #gathering: NodeJS.Timeout | undefined;
   #idle: Promise<void> = Promise.resolve();
 
   constructor(
@@ -43,9 +50,10 @@ export class Stager {
 
   add(reports: readonly RangeReport[]): void {
     for (const report of reports) this.#queue.push(report);
-    if (this.#sendingCount === 0) {
-      this.#idle = this.#send().catch((error: unknown) => this.#listeners.onFatal(error));
-    }
+    if (this.#sendingCount > 0) return;
+    const waitMs = this.#sentAtMs + REPORTS_GATHER_MS - performance.now();
+    if (waitMs <= 0 || this.#queue.length >= REPORTS_GATHERED_MAX || this.#listeners.isLast()) this.#sendGathered();
+    else this.#gathering ??= setTimeout(() => this.#sendGathered(), waitMs);
   }
 
   /** Reports that are not answered yet. */
@@ -55,12 +63,20 @@ export class Stager {
 
   /** Resolves when everything added so far is answered. */
   async drained(): Promise<void> {
+    if (this.#gathering !== undefined) this.#sendGathered();
     await this.#idle;
+  }
+
+  #sendGathered(): void {
+    clearTimeout(this.#gathering);
+    this.#gathering = undefined;
+    this.#idle = this.#send().catch((error: unknown) => this.#listeners.onFatal(error));
   }
 
   async #send(): Promise<void> {
     while (this.#queue.length > 0) {
       const reports = this.#queue.splice(0, UPDATES_PER_REQUEST_MAX);
+      this.#sentAtMs = performance.now();
       this.#sendingCount = reports.length;
       try {
         const outcomes = await this.#dispatcher.updateEventRanges({

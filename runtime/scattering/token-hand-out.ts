@@ -5,6 +5,7 @@
  * - Tokens are handed out in the order of the queue to whoever has room: first to workers that wait, then one batch ahead
  *   to those that execute. Nobody is given work ahead while another worker is about to ask for its first: where events are
  *   long, what comes early in the queue would wait behind one of them.
+ * - At the tail, when the queue holds all that is left, batches shrink, so that its order holds to the end.
  * - A worker that waits beside an empty queue gets half of what waits in the hands of another one, so nothing waits behind
  *   a long event while a core is idle. One that still has a batch takes nothing from others.
  * - With nothing to get, a worker closes the files that wait for further ranges; at the end it is dismissed.
@@ -32,6 +33,7 @@ export class TokenHandOut {
   readonly #workers = new Map<string, ServedWorker>();
   readonly #queue = new TokenQueue();
   #isEnding = false;
+  #atTail = false;
 
   constructor(outlet: HandOutOutlet) {
     this.#outlet = outlet;
@@ -98,6 +100,11 @@ export class TokenHandOut {
     return false;
   }
 
+  /** Nothing is left to be leased for now, or again something is. */
+  setAtTail(atTail: boolean): void {
+    this.#atTail = atTail;
+  }
+
   /** From now on a worker that waits and finds nothing is dismissed. */
   end(): void {
     this.#isEnding = true;
@@ -152,7 +159,8 @@ export class TokenHandOut {
       if (takes === 'suspects') return [];
     }
     if (this.#queue.ordinaryCount === 0) return [];
-    return this.#queue.take(this.size.next(board.claims !== undefined, this.queuedCount, this.#workers.size));
+    const queued = { count: this.queuedCount, atTail: this.#atTail };
+    return this.#queue.take(this.size.next(board.claims !== undefined, queued, this.#workers.size));
   }
 
   /** Half of what waits in the hands of the worker with most. */

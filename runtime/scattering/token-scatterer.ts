@@ -132,6 +132,11 @@ export class TokenScatterer {
     for (const worker of this.#handOut.workers()) worker.isGivenUp = true;
   }
 
+  /** Nothing is left to be leased for now, or again something is. */
+  setAtTail(atTail: boolean): void {
+    this.#handOut.setAtTail(atTail);
+  }
+
   /** From now on a worker that asks and finds nothing is ended. */
   end(): void {
     this.#handOut.end();
