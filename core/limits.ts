@@ -77,6 +77,9 @@ export const STORE_RESERVE_BYTES = 16 * MiB;
 /** How often the lock record is renewed, and how old one of an unreachable host must be to be taken over. */
 export const LOCK_RENEW_MS = 10_000;
 export const LOCK_STALE_MS = 60_000;
+/** How often its holder looks whether the store was taken from it; and what it then has to end, a merge included. */
+export const LOCK_CHECK_MS = 1_000;
+export const LOCK_HANDOVER_MS = 15_000;
 
 // --- payloads
 /** Importing a payload module and checking its options; beyond it the module is taken to hang. */
@@ -413,5 +416,6 @@ assert(CREDIT_MAX < 0x8000, 'a batch fits its claim word');
 assert(PREFETCH_WINDOW_BYTES_MIN >= 2 * PREFETCH_GROUP_BYTES_MIN, 'two requests fit into the smallest look-ahead');
 assert(REMOTE_FILES_READ_MAX < REMOTE_CONNECTIONS_PER_HOST, 'a host can be asked while files of it are read');
 assert(PREFETCH_GROUP_BYTES_MAX <= REMOTE_REQUEST_BYTES_MAX, 'a request of the prefetch is one request');
+assert(LOCK_HANDOVER_MS > LOCK_CHECK_MS, 'who has to end must have seen so');
 assert(LOCK_STALE_MS >= 3 * LOCK_RENEW_MS, 'a busy holder may miss a renewal');
 assert(UNMERGED_FILES_MAX >= 2 * SHARD_RANGES, 'merging must be able to lag behind by a shard');

@@ -5,7 +5,7 @@
  * States: *idle* → *running* ({@link start}) → *stopped*. Simulations never start it and call {@link look} by hand.
  */
 import { GranuleError, isGranuleError } from '../core/errors.ts';
-import { LEASE_CHECKS, LOCK_RENEW_MS } from '../core/limits.ts';
+import { LEASE_CHECKS, LOCK_CHECK_MS, LOCK_RENEW_MS } from '../core/limits.ts';
 import type { DispatcherCore } from './dispatcher-core.ts';
 import type { LeaseDesk } from './lease-desk.ts';
 import type { StoreLock } from './store-lock.ts';
@@ -27,7 +27,7 @@ export class DispatcherWatch {
 
   /** @param tick one {@link look}; what it throws ends the dispatcher */
   start(leaseMs: number, tick: () => boolean): void {
-    const everyMs = Math.max(1, Math.min(LOCK_RENEW_MS, leaseMs / LEASE_CHECKS));
+    const everyMs = Math.max(1, Math.min(LOCK_CHECK_MS, leaseMs / LEASE_CHECKS));
     this.#timer = setInterval(() => void this.#lookToEnd(tick), everyMs).unref();
   }
 
@@ -38,6 +38,7 @@ export class DispatcherWatch {
 
   /** A few ms of work at most; true when there is more to do at once. */
   look(leases: LeaseDesk): boolean {
+    this.#lock.checkHeld();
     const now = this.#core.clock.monotonicMs();
     if (now - this.#lockRenewedMs >= LOCK_RENEW_MS) {
       this.#lockRenewedMs = now;

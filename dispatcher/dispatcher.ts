@@ -67,6 +67,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
       checkSchema(store, path);
       const lock = new StoreLock(store, options.clock, { path, force: options.force });
       try {
+        if (drive.timers) await lock.predecessorEnded();
         const dispatcher = new Dispatcher(options, drive, lock);
         await dispatcher.#finishDeletions();
         return dispatcher;
@@ -84,6 +85,7 @@ export class Dispatcher implements DispatcherApi, MergeApi {
     const { store } = drive;
     this.#lock = lock;
     const commit = new GroupCommit(store, {
+      fence: lock,
       defer: drive.defer,
       onFailure: (error) => {
         this.#watch.stop();

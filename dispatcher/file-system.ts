@@ -42,8 +42,7 @@ export function checkFileSystem(path: string): void {
     `${path} is on a network file system (${name}), where the store is not safe`,
     {
       details: { path, fileSystem: name },
-      remedy:
-        'choose an output folder on a local disk, or use --force if a single process uses it and you accept the risk',
+      remedy: 'choose an output folder on a local disk',
     },
   );
 }

@@ -8,12 +8,19 @@
  */
 import { GranuleError } from '../core/errors.ts';
 import { COMMIT_MS_MAX } from '../core/limits.ts';
-import type { StoreKey, StoreWrite, TableStore } from './table-store.ts';
+import { FencedOff, type StoreKey, type StoreWrite, type TableStore } from './table-store.ts';
 
 /** Something with changes to write: encodes them when the group is closed, not before. */
 export interface WriteSource {
   /** @param group number of the group they become part of, see {@link GroupCommit.writtenGroup} */
   collectWrites(write: (key: StoreKey, value: Uint8Array | undefined) => void, group: number): void;
+}
+
+/** What stops us from writing to a store that others have taken over. */
+export interface Fence {
+  readonly key: StoreKey;
+  /** says who has */
+  takenOver(): GranuleError;
 }
 
 interface Group {
@@ -26,6 +33,7 @@ export class GroupCommit {
   readonly #store: TableStore;
   readonly #defer: (close: () => void) => void;
   readonly #onFailure: (error: GranuleError) => void;
+  readonly #fence: Fence;
   readonly #sources = new Set<WriteSource>();
   #records: StoreWrite[] = [];
   #gathering: Group | undefined;
@@ -40,11 +48,16 @@ export class GroupCommit {
    */
   constructor(
     store: TableStore,
-    options: { readonly defer: (close: () => void) => void; readonly onFailure: (error: GranuleError) => void },
+    options: {
+      readonly defer: (close: () => void) => void;
+      readonly onFailure: (error: GranuleError) => void;
+      readonly fence: Fence;
+    },
   ) {
     this.#store = store;
     this.#defer = options.defer;
     this.#onFailure = options.onFailure;
+    this.#fence = options.fence;
   }
 
   /** All groups up to this number can be read back. */
@@ -106,11 +119,11 @@ export class GroupCommit {
         const writes = this.#collect();
         this.#gathering = undefined;
         this.#lastGroup = group.promise;
-        await withinBound(this.#store.commit(writes));
+        await withinBound(this.#store.commit(writes, this.#fence.key));
         this.#writtenGroup = this.#groupNumber - 1;
         group.resolve();
       } catch (error) {
-        const failure = storeFailed(error);
+        const failure = error instanceof FencedOff ? this.#fence.takenOver() : storeFailed(error);
         this.fail(failure);
         group.reject(failure);
       }

@@ -7,7 +7,7 @@ import { GranuleError } from '../core/errors.ts';
 import { STORE_RESERVE_BYTES } from '../core/limits.ts';
 import { formatBytes } from '../core/quantities.ts';
 import { openStore, type RootDatabase } from '../core/store.ts';
-import type { StoreEntry, StoreKey, StoreWrite, TableStore } from './table-store.ts';
+import { FencedOff, type StoreEntry, type StoreKey, type StoreWrite, type TableStore } from './table-store.ts';
 
 /** Address space, not disk: outputs of 10^8 ranges would fit. */
 const MAP_SIZE_BYTES = 2 ** 38;
@@ -51,30 +51,37 @@ export class LmdbTableStore implements TableStore {
     yield* this.#database.getKeys({ start: [...prefix], end: [...prefix, KEY_END], snapshot: false });
   }
 
-  async commit(writes: readonly StoreWrite[]): Promise<void> {
+  async commit(writes: readonly StoreWrite[], fence?: StoreKey): Promise<void> {
     this.#checkSpace(writes);
+    const write = (): void => {
+      for (const { key, value } of writes) {
+        // Within a batch these promises are one that has resolved already; the batch's own says how it went.
+        if (value === undefined) void this.#database.remove(key);
+        else void this.#database.put(key, value);
+      }
+    };
+    let isWritten: boolean;
     try {
-      await this.#database.batch(() => {
-        for (const { key, value } of writes) {
-          // Within a batch these promises are one that has resolved already; the batch's own says how it went.
-          if (value === undefined) void this.#database.remove(key);
-          else void this.#database.put(key, value);
-        }
-      });
+      // The condition is looked at within the transaction that writes.
+      isWritten = await (fence === undefined ? this.#database.batch(write) : this.#database.ifNoExists(fence, write));
     } catch (error) {
       throw await causeOf(error);
     }
+    if (!isWritten) throw new FencedOff('the store was taken over');
   }
 
   compareAndSet(
     key: StoreKey,
     accept: (present: Uint8Array | undefined) => boolean,
     value: Uint8Array | undefined,
+    beside: () => readonly StoreWrite[] = () => [],
   ): boolean {
     return this.#database.transactionSync(() => {
       if (!accept(this.#database.getBinary(key))) return false;
-      if (value === undefined) this.#database.removeSync(key);
-      else this.#database.putSync(key, value);
+      for (const write of [{ key, value }, ...beside()]) {
+        if (write.value === undefined) this.#database.removeSync(write.key);
+        else this.#database.putSync(write.key, write.value);
+      }
       return true;
     });
   }

@@ -1,6 +1,6 @@
 /** A store that lives in memory: for simulations of grids that would wear out a disk. Nothing survives the process. */
 import { compareKeys } from '../core/store.ts';
-import type { StoreEntry, StoreKey, StoreWrite, TableStore } from './table-store.ts';
+import { FencedOff, type StoreEntry, type StoreKey, type StoreWrite, type TableStore } from './table-store.ts';
 
 export class MemoryTableStore implements TableStore {
   /** one map for each first element of a key: entries are looked up by kind, and sorted when they are read */
@@ -21,7 +21,8 @@ export class MemoryTableStore implements TableStore {
     for (const { key } of this.entries(prefix)) yield key;
   }
 
-  async commit(writes: readonly StoreWrite[]): Promise<void> {
+  async commit(writes: readonly StoreWrite[], fence?: StoreKey): Promise<void> {
+    if (fence !== undefined && this.get(fence) !== undefined) throw new FencedOff('the store was taken over');
     for (const { key, value } of writes) this.#set(key, value);
   }
 
@@ -29,9 +30,10 @@ export class MemoryTableStore implements TableStore {
     key: StoreKey,
     accept: (present: Uint8Array | undefined) => boolean,
     value: Uint8Array | undefined,
+    beside: () => readonly StoreWrite[] = () => [],
   ): boolean {
     if (!accept(this.get(key))) return false;
-    this.#set(key, value);
+    for (const write of [{ key, value }, ...beside()]) this.#set(write.key, write.value);
     return true;
   }
 

@@ -2,14 +2,22 @@
  * One dispatcher per store. The lock is a record, taken by compare-and-set in a write transaction; it names its holder.
  * A holder on this host that is dead is replaced without asking. Of a holder elsewhere (another container or host)
  * nothing can be seen but that it renews its record: one that stopped doing so for `LOCK_STALE_MS` is taken for dead.
+ *
+ * Whoever takes the store from a holder that may live leaves a *fence* for it in the same transaction: from then on, no
+ * commit of that holder writes anything. It sees so soon, and stops; until then it may still write merged files, so the
+ * new holder lets it end before it begins.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import { GranuleError } from '../core/errors.ts';
-import { LOCK_STALE_MS } from '../core/limits.ts';
+import { LOCK_HANDOVER_MS, LOCK_STALE_MS } from '../core/limits.ts';
 import { identifyProcess, isThisBoot, livenessOf, type ProcessIdentity } from './process-identity.ts';
 import { packRecord, unpackRecord } from './record-codec.ts';
-import { STORE_KEYS, type TableStore } from './table-store.ts';
+import { STORE_KEYS, type StoreKey, type StoreWrite, type TableStore } from './table-store.ts';
+
+/** There is nothing that would tell of the end of a process that is not ours. */
+const HANDOVER_LOOK_MS = 50;
 
 export interface LockRecord {
   readonly holder: ProcessIdentity;
@@ -33,6 +41,7 @@ export class StoreLock {
   readonly #token = randomUUID();
   readonly #holder = identifyProcess(process.pid);
   readonly #before: LockRecord | undefined;
+  readonly #path: string;
 
   /** Throws `STORE_BUSY` naming host and pid while somebody else holds it, unless `force`. */
   constructor(store: TableStore, clock: Clock, options: { readonly path: string; readonly force: boolean }) {
@@ -47,9 +56,16 @@ export class StoreLock {
         return present === undefined || options.force || isFree(present, nowMs);
       },
       this.#record(nowMs),
+      () => fenceFor(present),
     );
     if (!taken && present !== undefined) throw busy(present, options.path, nowMs);
     this.#before = present;
+    this.#path = options.path;
+  }
+
+  /** Of all commits of this holder. */
+  get key(): StoreKey {
+    return STORE_KEYS.fence(this.#token);
   }
 
   /** The holder before this one, if it died without giving the lock back. */
@@ -62,12 +78,38 @@ export class StoreLock {
    * store over meanwhile.
    */
   renewal(): Uint8Array {
+    this.checkHeld();
+    return this.#record(this.#clock.nowMs());
+  }
+
+  /** Throws `STORE_BUSY` when somebody has taken the store over meanwhile. */
+  checkHeld(): void {
+    if (parseLock(this.#store.get(STORE_KEYS.lock))?.token !== this.#token) throw this.takenOver();
+  }
+
+  takenOver(): GranuleError {
     const present = parseLock(this.#store.get(STORE_KEYS.lock));
-    if (present?.token === this.#token) return this.#record(this.#clock.nowMs());
     const by = present === undefined ? 'nobody' : `process ${present.holder.pid} on ${present.holder.host}`;
-    throw new GranuleError('STORE_BUSY', `the store was taken over: its lock is held by ${by}`, {
-      remedy: 'let one dispatcher at a time use the store; do not use --force while another one runs',
+    return new GranuleError('STORE_BUSY', `the store was taken over: its lock is held by ${by}`, {
+      remedy: 'let one process at a time use the output folder; what is in the table is sound',
     });
+  }
+
+  /**
+   * Resolves when the holder before this one has ended; where that cannot be seen, when it has had the time to.
+   *
+   * @throws STORE_BUSY when it has not ended in time
+   */
+  async predecessorEnded(): Promise<void> {
+    const before = this.#before;
+    if (before === undefined || before.holder.pid === process.pid) return;
+    if (this.#clock.nowMs() - before.renewedMs > LOCK_STALE_MS) return;
+    const endMs = this.#clock.monotonicMs() + LOCK_HANDOVER_MS;
+    while (livenessOf(before.holder) !== 'dead') {
+      if (this.#clock.monotonicMs() > endMs) break;
+      await sleep(HANDOVER_LOOK_MS);
+    }
+    if (livenessOf(before.holder) === 'alive') throw busy(before, this.#path, this.#clock.nowMs());
   }
 
   release(): void {
@@ -104,8 +146,14 @@ function busy(lock: LockRecord, path: string, nowMs: number): GranuleError {
     details: { ...details, freeInSeconds },
     remedy:
       `stop that process; if it is gone already, which cannot be seen from here, run the same command again in ` +
-      `${freeInSeconds} s (its last sign of life was ${silentSeconds} s ago), or use --force`,
+      `${freeInSeconds} s (its last sign of life was ${silentSeconds} s ago)`,
   });
+}
+
+/** For a holder that may write yet. One that is known to be dead needs none. */
+function fenceFor(lock: LockRecord | undefined): readonly StoreWrite[] {
+  if (lock === undefined || livenessOf(lock.holder) === 'dead') return [];
+  return [{ key: STORE_KEYS.fence(lock.token), value: packRecord({ pid: process.pid }) }];
 }
 
 /** Who holds the store, if anybody does who is not known to be dead. */

@@ -18,6 +18,9 @@ export interface StoreEntry {
   readonly value: Uint8Array;
 }
 
+/** What a commit rejects with behind its fence. */
+export class FencedOff extends Error {}
+
 export interface TableStore {
   /** Bytes of the caller's own. */
   get(key: StoreKey): Uint8Array | undefined;
@@ -25,13 +28,22 @@ export interface TableStore {
   entries(prefix: readonly (string | number)[], from?: StoreKey): Iterable<StoreEntry>;
   /** The keys of these entries, without reading any value. */
   keys(prefix: readonly (string | number)[]): Iterable<StoreKey>;
-  /** All or nothing, in the order given; resolves when it is on disk. Rejects with the reason, nothing written. */
-  commit(writes: readonly StoreWrite[]): Promise<void>;
-  /** Replaces the value of `key` if `accept` agrees with the present one; atomic across processes. */
+  /**
+   * All or nothing, in the order given; resolves when it is on disk. Rejects with the reason, nothing written.
+   *
+   * @param fence nothing is written once this key is there, whoever wrote it: rejects with {@link FencedOff}
+   */
+  commit(writes: readonly StoreWrite[], fence?: StoreKey): Promise<void>;
+  /**
+   * Replaces the value of `key` if `accept` agrees with the present one; atomic across processes.
+   *
+   * @param beside more to be written then; asked after `accept`
+   */
   compareAndSet(
     key: StoreKey,
     accept: (present: Uint8Array | undefined) => boolean,
     value: Uint8Array | undefined,
+    beside?: () => readonly StoreWrite[],
   ): boolean;
   /** Bytes of the pages in use. */
   liveBytes(): number;
@@ -47,6 +59,8 @@ export interface TableStore {
 export const STORE_KEYS = {
   schema: ['meta', 'schema'] as StoreKey,
   lock: ['meta', 'lock'] as StoreKey,
+  /** there once the store was taken from the lock's holder with this token */
+  fence: (token: string): StoreKey => ['meta', 'fence', token],
   counters: ['meta', 'counters'] as StoreKey,
   task: (taskID: number): StoreKey => ['task', taskID],
   progress: (taskID: number): StoreKey => ['progress', taskID],

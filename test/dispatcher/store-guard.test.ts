@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../core/clock.ts';
 import type { GranuleError } from '../../core/errors.ts';
 import { LOCK_RENEW_MS, LOCK_STALE_MS } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
@@ -14,6 +15,7 @@ import { LmdbTableStore } from '../../dispatcher/lmdb-table-store.ts';
 import { MemoryTableStore } from '../../dispatcher/memory-table-store.ts';
 import { identifyProcess, livenessOf, thisHost } from '../../dispatcher/process-identity.ts';
 import { packRecord } from '../../dispatcher/record-codec.ts';
+import { StoreLock } from '../../dispatcher/store-lock.ts';
 import { openTableReader } from '../../dispatcher/table-reader.ts';
 import { STORE_KEYS, type StoreWrite } from '../../dispatcher/table-store.ts';
 import {
@@ -98,6 +100,40 @@ describe('a store that somebody holds', () => {
     const third = await openDispatcher(path);
     expect(third.recovery.afterDeath).toBe(false);
     await third.close();
+  });
+
+  it('takes no word of its holder from the moment it is taken from it', async () => {
+    const holder = await startElsewhere(1_000_000);
+    let said = '';
+    holder.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const closed = once(holder, 'close');
+    const store = new LmdbTableStore(path);
+    const content = (): string[] => [...store.entries([])].map(({ key, value }) => `${key} ${value}`);
+    const lock = new StoreLock(store, systemClock, { path, force: true });
+    const before = content();
+    expect((await closed)[0]).toBe(3);
+    expect(said).toContain('fatal STORE_BUSY');
+    store.refresh();
+    expect(content()).toEqual(before);
+    await expect(lock.predecessorEnded()).resolves.toBeUndefined();
+    await store.close();
+  });
+
+  it('is used by who took it from its holder only when that has ended', async () => {
+    const holder = await startElsewhere(1_000_000);
+    let said = '';
+    holder.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const closed = once(holder, 'close');
+    const dispatcher = await openDispatcher(path, { force: true });
+    expect(livenessOf(identifyProcess(holder.pid ?? 0))).toBe('dead');
+    await closed;
+    const acknowledged = said.split('\n').filter((line) => line.startsWith('finished'));
+    expect(dispatcher.recovery.committed).toBeGreaterThanOrEqual(acknowledged.length);
+    await dispatcher.close();
   });
 
   it('can be read all the time, and every look sees one moment', async () => {

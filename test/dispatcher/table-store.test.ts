@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { LmdbTableStore } from '../../dispatcher/lmdb-table-store.ts';
 import { MemoryTableStore } from '../../dispatcher/memory-table-store.ts';
-import type { StoreKey, TableStore } from '../../dispatcher/table-store.ts';
+import { FencedOff, type StoreKey, type TableStore } from '../../dispatcher/table-store.ts';
 import { makeFolder, removeFolder } from './fixture.ts';
 
 const folders: string[] = [];
@@ -92,6 +92,38 @@ describe.each(STORES)('a table store in %s', (_, makeStore) => {
     expect(text(store.get(['lock']))).toBe('a');
     expect(set('a', undefined)).toBe(true);
     expect(store.get(['lock'])).toBeUndefined();
+  });
+
+  it('writes nothing behind a fence, which whoever sets a value may put up beside it', async () => {
+    await using store = disposable(makeStore());
+    const fence: StoreKey = ['fence', 'x'];
+    await store.commit([{ key: ['k'], value: bytes('before') }], fence);
+    const beside = [{ key: fence, value: bytes('there') }];
+    expect(
+      store.compareAndSet(
+        ['lock'],
+        () => false,
+        bytes('a'),
+        () => beside,
+      ),
+    ).toBe(false);
+    expect(store.get(fence)).toBeUndefined();
+    expect(
+      store.compareAndSet(
+        ['lock'],
+        () => true,
+        bytes('a'),
+        () => beside,
+      ),
+    ).toBe(true);
+    const writes = [
+      { key: ['k'], value: undefined },
+      { key: ['other'], value: bytes('after') },
+    ];
+    await expect(store.commit(writes, fence)).rejects.toThrow(FencedOff);
+    expect([text(store.get(['k'])), store.get(['other'])]).toEqual(['before', undefined]);
+    await store.commit(writes, ['fence', 'y']);
+    expect([store.get(['k']), text(store.get(['other']))]).toEqual([undefined, 'after']);
   });
 
   it('counts the bytes in use', async () => {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { silentLogger } from '../../../core/log.ts';
 import { Dispatcher } from '../../../dispatcher/dispatcher.ts';
 import { LmdbTableStore } from '../../../dispatcher/lmdb-table-store.ts';
-import type { StoreWrite, TableStore } from '../../../dispatcher/table-store.ts';
+import type { StoreKey, StoreWrite, TableStore } from '../../../dispatcher/table-store.ts';
 import { PROPERTY_SEED } from '../../property-seed.ts';
 import { LEASE_MS, ManualClock, makeFile, makeFolder, removeFolder, TASK } from '../fixture.ts';
 import { check, commands, type Ending, type Real } from './commands.ts';
@@ -25,14 +25,14 @@ class CutStore implements TableStore {
   get: TableStore['get'] = (key) => this.#store.get(key);
   entries: TableStore['entries'] = (prefix, from) => this.#store.entries(prefix, from);
   keys: TableStore['keys'] = (prefix) => this.#store.keys(prefix);
-  compareAndSet: TableStore['compareAndSet'] = (key, accept, value) =>
-    this.isCut ? false : this.#store.compareAndSet(key, accept, value);
+  compareAndSet: TableStore['compareAndSet'] = (...change) =>
+    this.isCut ? false : this.#store.compareAndSet(...change);
   liveBytes(): number {
     return this.#store.liveBytes();
   }
-  async commit(writes: readonly StoreWrite[]): Promise<void> {
+  async commit(writes: readonly StoreWrite[], fence?: StoreKey): Promise<void> {
     if (this.isCut) throw new Error('written by a dead dispatcher');
-    await this.#store.commit(writes);
+    await this.#store.commit(writes, fence);
   }
   async close(): Promise<void> {
     this.isCut = true;
