@@ -210,6 +210,20 @@ export const TIMEOUT_GRACE_MS = 5000;
 export const TIMEOUT_STUCK_MS = 500;
 /** A worker that should go on and does not, in no event and no hook, has at least this long: closing files takes its time. */
 export const DEAF_MS_MIN = 3_000;
+/**
+ * JavaScript heap of one worker, unless told otherwise. Below the 900 MB of an array of 112 million numbers: V8 ends the
+ * process when such a one is made longer, whatever the limit.
+ */
+export const HEAP_MB_DEFAULT = 768;
+/**
+ * V8's own limit of a thread lies so far above: what one call of native code can make (an array of 112 million entries, a
+ * string of 512 MB) fits in between. Address space, not memory.
+ */
+export const HEAP_RESERVE_MB = 4096;
+/** How often a process that holds more than the heap of one worker may is looked into. */
+export const HEAP_CHECK_MS = 50;
+/** When a process has grown by this part of the limit, all its workers are asked at once for what they hold. */
+export const HEAP_GROWTH_PART = 1 / 8;
 /** What workers have to finalize their payload when a run stops at once. */
 export const CLOSE_MS = 1_000;
 /** Of the grace time of a drain, what is kept for recording, merging and reporting, and the part of it at most. */

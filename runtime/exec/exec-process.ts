@@ -25,7 +25,7 @@ export interface ExecProcessOptions {
   /** absolute: the current folder of the process */
   readonly currentFolder: string;
   /** null: Node's own */
-  readonly heapMaxMB: number | null;
+  readonly heapMaxMB: number;
   /** receives what the process prints, at once */
   readonly onText: (text: string) => void;
   /** ends the process */
@@ -64,7 +64,7 @@ function start({ order, currentFolder, heapMaxMB, onText }: ExecProcessOptions):
     cwd: currentFolder,
     detached: true,
     serialization: 'advanced',
-    execArgv: heapMaxMB === null ? [] : [`--max-old-space-size=${heapMaxMB}`],
+    execArgv: [`--max-old-space-size=${heapMaxMB}`],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   if (child.pid !== undefined) watchGroup(child.pid);

@@ -117,7 +117,13 @@ export const OPTION_TABLE = {
     default: 'thread',
     help: 'thread, or process for payloads with native code',
   },
-  heapMaxMB: { flag: '--heap-max', value: 'MB', group: 'workers', help: 'JavaScript heap of one worker' },
+  heapMaxMB: {
+    flag: '--heap-max',
+    value: 'MB',
+    group: 'workers',
+    default: '768',
+    help: 'JavaScript heap of one worker',
+  },
   recycleAfterEvents: {
     flag: '--recycle-after-events',
     value: 'N',

@@ -47,7 +47,7 @@ export interface ResolvedRunOptions {
   readonly acceptPayloadChange: boolean;
   readonly workerCount: number;
   readonly isolation: 'thread' | 'process';
-  readonly heapMaxMB: number | null;
+  readonly heapMaxMB: number;
   readonly recycleAfterEvents: number | null;
   readonly recycleAboveMB: number | null;
   readonly order: 'file' | 'longest-first';
@@ -248,7 +248,7 @@ function resolved(options: z.output<typeof RUN_OPTIONS_SCHEMA>): ResolvedRunOpti
     acceptPayloadChange: options.acceptPayloadChange,
     workerCount: options.workers,
     isolation: options.isolation,
-    heapMaxMB: options.heapMaxMB ?? null,
+    heapMaxMB: options.heapMaxMB,
     recycleAfterEvents: options.recycleAfterEvents ?? null,
     recycleAboveMB: options.recycleAboveMB ?? null,
     order: options.order,

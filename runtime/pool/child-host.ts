@@ -24,8 +24,8 @@ export interface ChildHostOptions {
   readonly workerCount: number;
   /** each worker's folder is `worker_<index>` in it */
   readonly workersFolder: string;
-  /** heap limit of a process; null for Node's own */
-  readonly heapMaxMB: number | null;
+  /** heap limit of a process */
+  readonly heapMaxMB: number;
 }
 
 interface Child {
@@ -102,7 +102,7 @@ export class ChildHost implements SessionHost {
     const started = fork(this.#entry, [], {
       detached: true,
       serialization: 'advanced',
-      execArgv: heapMaxMB === null ? [] : [`--max-old-space-size=${heapMaxMB}`],
+      execArgv: [`--max-old-space-size=${heapMaxMB}`],
       stdio: ['ignore', log, log, 'ipc'],
     });
     const logBytesBefore = fstatSync(log).size;

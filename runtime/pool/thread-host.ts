@@ -7,14 +7,17 @@
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type * as piscina from 'piscina';
+import { HEAP_RESERVE_MB } from '../../core/limits.ts';
 import { builtModuleUrl, requirePackage } from '../../core/own-files.ts';
 import { BOARD_NAME, BoardFile } from '../board/board-file.ts';
 import { ExecutionBoard, type SupervisedBoard } from '../board/execution-board.ts';
-import { failureOfDeath } from '../worker/failures.ts';
+import { failureOfDeath, OUT_OF_MEMORY } from '../worker/failures.ts';
 import type { SessionData } from '../worker/session-data.ts';
 import { collectWithoutHelpers } from './helper-threads.ts';
+import { HeapWatch, type WatchedThread } from './heap-watch.ts';
 import { SessionDeath, type SessionHost } from './session-host.ts';
 import { watchEnding } from './stuck-threads.ts';
+import { ThreadHeaps } from './thread-heaps.ts';
 
 const { Piscina } = requirePackage('piscina') as typeof piscina;
 
@@ -22,8 +25,8 @@ export interface ThreadHostOptions {
   readonly workerCount: number;
   /** each worker's folder is `worker_<index>` in it */
   readonly workersFolder: string;
-  /** heap limit of a thread; null for Node's own */
-  readonly heapMaxMB: number | null;
+  /** heap limit of a thread */
+  readonly heapMaxMB: number;
 }
 
 export class ThreadHost implements SessionHost {
@@ -32,6 +35,8 @@ export class ThreadHost implements SessionHost {
   /** threads that load their modules, ZeroMQ among them: ending one then would abort the process */
   readonly #loading = new Map<Worker, Promise<void>>();
   readonly #known = new WeakSet<Worker>();
+  /** undefined where nobody can look into heaps: V8 keeps the limit then, as well as it can */
+  readonly #heapWatch: HeapWatch | undefined;
   #recording = false;
 
   /**
@@ -40,6 +45,7 @@ export class ThreadHost implements SessionHost {
    */
   constructor(options: ThreadHostOptions) {
     this.#workersFolder = options.workersFolder;
+    this.#heapWatch = ThreadHeaps.areReadable ? new HeapWatch(options.heapMaxMB) : undefined;
     collectWithoutHelpers();
     this.#pool = new Piscina({
       filename: builtModuleUrl('runtime/worker/worker-session.thread.ts').href,
@@ -50,7 +56,9 @@ export class ThreadHost implements SessionHost {
       concurrentTasksPerWorker: 1,
       atomics: 'disabled',
       recordTiming: false,
-      ...(options.heapMaxMB === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: options.heapMaxMB } }),
+      resourceLimits: {
+        maxOldGenerationSizeMb: options.heapMaxMB + (this.#heapWatch === undefined ? 0 : HEAP_RESERVE_MB),
+      },
     });
     // What a thread dies of is told by the session's own promise.
     this.#pool.on('error', () => undefined);
@@ -76,20 +84,33 @@ export class ThreadHost implements SessionHost {
       const thread = this.#threadOf(board.nodeThreadID);
       if (thread !== undefined) watchEnding(thread, board.systemThreadID);
     };
+    const aboveLimit = new AbortController();
+    const watched: WatchedThread = {
+      get nodeThreadID() {
+        return board.nodeThreadID;
+      },
+      end: () => {
+        if (board.doom(true)) aboveLimit.abort();
+      },
+    };
+    const ended = AbortSignal.any([signal, aboveLimit.signal]);
     // Before piscina's own listener, which lets go of the thread.
-    signal.addEventListener('abort', terminated, { once: true });
+    ended.addEventListener('abort', terminated, { once: true });
+    this.#heapWatch?.add(watched);
     try {
-      const over = this.#pool.run(data, { signal });
+      const over = this.#pool.run(data, { signal: ended });
       this.#noteNewThreads();
       await over;
     } catch (error) {
-      throw new SessionDeath(failureOfDeath(error), error);
+      throw new SessionDeath(aboveLimit.signal.aborted ? OUT_OF_MEMORY : failureOfDeath(error), error);
     } finally {
-      signal.removeEventListener('abort', terminated);
+      this.#heapWatch?.remove(watched);
+      ended.removeEventListener('abort', terminated);
     }
   }
 
   async close(): Promise<void> {
+    this.#heapWatch?.close();
     await Promise.all(this.#loading.values());
     await this.#pool.destroy();
   }

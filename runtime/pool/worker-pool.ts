@@ -29,8 +29,8 @@ export interface WorkerPoolOptions {
   /** each worker's folder is `worker_<index>` in it */
   readonly workersFolder: string;
   readonly isolation: 'thread' | 'process';
-  /** heap limit of a thread or process; null for Node's own */
-  readonly heapMaxMB: number | null;
+  /** heap limit of a thread or process */
+  readonly heapMaxMB: number;
 }
 
 export interface DeadSession {

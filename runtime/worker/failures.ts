@@ -12,6 +12,13 @@ export const TIMED_OUT = Object.freeze({ timedOut: true, message: 'the event ran
 /** Why a worker is ended that has done nothing wrong: what it executes goes back without cost. */
 export const GIVEN_UP: Failure = Object.freeze({ cause: 'cancelled', message: 'the run stops', logTail: [] });
 
+/** The heap of a worker's thread or process has grown above its limit. */
+export const OUT_OF_MEMORY: Failure = Object.freeze({
+  cause: 'out-of-memory',
+  message: 'the worker reached its heap limit (--heap-max)',
+  logTail: [],
+});
+
 /** For a hook of the payload that does not come back. */
 export const HOOK_REMEDY = 'run with a longer --hook-timeout if it needs more time';
 
@@ -57,9 +64,7 @@ export function failureOf(thrown: unknown, logTail: readonly string[]): Failure 
 export function failureOfDeath(death: unknown): Failure {
   const { message } = describeThrown(death);
   const code = death instanceof Error && 'code' in death ? String(death.code) : '';
-  if (code === 'ERR_WORKER_OUT_OF_MEMORY' || /out of memory|heap limit/i.test(message)) {
-    return { cause: 'out-of-memory', message: 'the worker reached its heap limit', logTail: [] };
-  }
+  if (code === 'ERR_WORKER_OUT_OF_MEMORY' || /out of memory|heap limit/i.test(message)) return OUT_OF_MEMORY;
   if (/exit/i.test(message)) {
     return { cause: 'payload-exit', message: `the payload ended its worker (${line(message)})`, logTail: [] };
   }
@@ -72,9 +77,7 @@ export function failureOfProcess(
   signal: NodeJS.Signals | null,
   ranOutOfMemory: boolean,
 ): Failure {
-  if (ranOutOfMemory) {
-    return { cause: 'out-of-memory', message: "the worker's process reached its heap limit", logTail: [] };
-  }
+  if (ranOutOfMemory) return OUT_OF_MEMORY;
   if (signal !== null) {
     return { cause: 'signal', message: `the worker's process was ended by ${signal}`, signal, logTail: [] };
   }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { HOOK_TIMEOUT_MS_DEFAULT } from '../../core/limits.ts';
+import { HEAP_MB_DEFAULT, HOOK_TIMEOUT_MS_DEFAULT } from '../../core/limits.ts';
 import { silentLogger } from '../../core/log.ts';
 import type { FromWorker, RangeReport, RangeToken, SequenceRule, ToWorker } from '../../core/messages.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
@@ -66,7 +66,7 @@ export async function runFlow(options: FlowOptions): Promise<FlowResult> {
       workerCount: options.workerCount ?? 2,
       workersFolder: join(folder, 'workers'),
       isolation: options.isolation ?? 'thread',
-      heapMaxMB: options.heapMaxMB ?? null,
+      heapMaxMB: options.heapMaxMB ?? HEAP_MB_DEFAULT,
     },
     silentLogger,
   );

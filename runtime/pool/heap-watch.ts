@@ -1,0 +1,98 @@
+/**
+ * The heap watch: keeps the heaps of worker threads below granule's limit. On the main thread.
+ *
+ * V8 has a limit of its own, but a thread that reaches it with one large value (the memory of an array or a map that
+ * grows, a long string) takes the process with it. So V8's limit lies {@link HEAP_RESERVE_MB} above ours, and a thread that
+ * is found above ours, with its garbage collected, is ended.
+ *
+ * Threads are asked only when the process as a whole holds more than one of them may: all of them when it has just
+ * grown, else one after the other.
+ */
+import { HEAP_CHECK_MS, HEAP_GROWTH_PART } from '../../core/limits.ts';
+import { ThreadHeaps } from './thread-heaps.ts';
+
+const MiB = 1024 * 1024;
+
+/** What V8 collects while an older collection is under way may leave garbage behind; the second time nothing is left. */
+const COLLECTIONS = 2;
+
+export interface WatchedThread {
+  /** 0 while it is not known */
+  readonly nodeThreadID: number;
+  /** Its heap is above the limit. If it must not be ended right now nothing happens, and it is asked again. */
+  end(): void;
+}
+
+export class HeapWatch {
+  readonly #limitBytes: number;
+  /** in the order in which they are asked */
+  readonly #threads = new Set<WatchedThread>();
+  /** have not answered yet: native code does not */
+  readonly #asked = new Set<WatchedThread>();
+  readonly #timer: NodeJS.Timeout;
+  /** the least that the process has held since all were asked */
+  #leastBytes = Number.POSITIVE_INFINITY;
+
+  constructor(limitMB: number) {
+    this.#limitBytes = limitMB * MiB;
+    this.#timer = setInterval(() => this.#check(), HEAP_CHECK_MS).unref();
+  }
+
+  add(thread: WatchedThread): void {
+    this.#threads.add(thread);
+  }
+
+  remove(thread: WatchedThread): void {
+    this.#threads.delete(thread);
+  }
+
+  /** Twice is harmless. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#threads.clear();
+  }
+
+  #check(): void {
+    if (this.#threads.size === 0) return;
+    const heldBytes = process.memoryUsage.rss();
+    this.#leastBytes = Math.min(this.#leastBytes, heldBytes);
+    if (heldBytes < this.#limitBytes) return;
+    ThreadHeaps.open().then(
+      (heaps) => this.#askSome(heaps, heldBytes),
+      // V8's own limit is left.
+      () => this.close(),
+    );
+  }
+
+  #askSome(heaps: ThreadHeaps, heldBytes: number): void {
+    if (heldBytes - this.#leastBytes > HEAP_GROWTH_PART * this.#limitBytes) {
+      this.#leastBytes = heldBytes;
+      for (const thread of this.#threads) this.#ask(heaps, thread);
+      return;
+    }
+    const [next] = this.#threads;
+    if (next === undefined) return;
+    this.#threads.delete(next);
+    this.#threads.add(next);
+    this.#ask(heaps, next);
+  }
+
+  #ask(heaps: ThreadHeaps, thread: WatchedThread): void {
+    if (thread.nodeThreadID === 0 || this.#asked.has(thread)) return;
+    this.#asked.add(thread);
+    void this.#isAboveLimit(heaps, thread.nodeThreadID).then((isAbove) => {
+      this.#asked.delete(thread);
+      if (isAbove && this.#threads.has(thread)) thread.end();
+    });
+  }
+
+  /** Never rejects. */
+  async #isAboveLimit(heaps: ThreadHeaps, nodeThreadID: number): Promise<boolean> {
+    let usedBytes = await heaps.usedBytes(nodeThreadID);
+    for (let round = 0; round < COLLECTIONS; round += 1) {
+      if (usedBytes === undefined || usedBytes <= this.#limitBytes) return false;
+      usedBytes = await heaps.usedBytesWithoutGarbage(nodeThreadID);
+    }
+    return usedBytes !== undefined && usedBytes > this.#limitBytes;
+  }
+}
