@@ -54,36 +54,38 @@ export class ThreadHeaps {
 
   /** What the heap of a thread holds, garbage included; undefined when the thread ends meanwhile, or is not known yet. */
   usedBytes(nodeThreadID: number): Promise<number | undefined> {
-    return this.#ask(nodeThreadID);
+    const sessionID = this.#sessionIDs.get(nodeThreadID);
+    return sessionID === undefined ? Promise.resolve(undefined) : this.#ask(sessionID);
   }
 
   /** The same after its garbage was collected, all but what has become garbage while an older collection was under way. */
   usedBytesWithoutGarbage(nodeThreadID: number): Promise<number | undefined> {
-    this.#send(nodeThreadID, 'HeapProfiler.startSampling', { samplingInterval: SAMPLING_INTERVAL_BYTES });
-    this.#send(nodeThreadID, 'HeapProfiler.stopSampling');
-    return this.#ask(nodeThreadID);
-  }
-
-  #ask(nodeThreadID: number): Promise<number | undefined> {
     const sessionID = this.#sessionIDs.get(nodeThreadID);
     if (sessionID === undefined) return Promise.resolve(undefined);
+    this.#send(sessionID, this.#nextID(), 'HeapProfiler.startSampling', { samplingInterval: SAMPLING_INTERVAL_BYTES });
+    this.#send(sessionID, this.#nextID(), 'HeapProfiler.stopSampling');
+    return this.#ask(sessionID);
+  }
+
+  /** An answer interrupts this thread, too, and may be there before the call that asks for it has returned. */
+  #ask(sessionID: string): Promise<number | undefined> {
     return new Promise((settle) => {
-      const id = this.#send(nodeThreadID, 'Runtime.getHeapUsage');
+      const id = this.#nextID();
       this.#pending.set(id, { sessionID, settle });
+      this.#send(sessionID, id, 'Runtime.getHeapUsage');
     });
   }
 
-  /** @returns the ID of the message */
-  #send(nodeThreadID: number, method: string, params: object = {}): number {
+  #nextID(): number {
     this.#lastID += 1;
-    const id = this.#lastID;
-    const sessionId = this.#sessionIDs.get(nodeThreadID);
-    if (sessionId === undefined) return id;
+    return this.#lastID;
+  }
+
+  #send(sessionId: string, id: number, method: string, params: object = {}): void {
     const message = JSON.stringify({ id, method, params });
     this.#session.post('NodeWorker.sendMessageToWorker', { sessionId, message }, (error) => {
       if (error !== null) this.#settle(id, undefined);
     });
-    return id;
   }
 
   #settle(id: number, usedBytes: number | undefined): void {
