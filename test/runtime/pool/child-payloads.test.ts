@@ -81,7 +81,7 @@ describe.each(['thread', 'process'] as const)('programs of which some events go 
       payload: 'command',
       options: { cmd, format: 'ndjson' },
       isolation,
-      timeout: '1s',
+      timeout: '2s',
       failuresMax: 1,
       outputSizeMax: '1MB',
     });
@@ -106,7 +106,7 @@ describe.each(['thread', 'process'] as const)('programs of which some events go 
       payload: 'coprocess',
       options: { cmd: `python3 ${program}` },
       isolation,
-      timeout: '1s',
+      timeout: '3s',
       failuresMax: 1,
     });
     expect(summary).toMatchObject({ ending: 'failed-events', events: { finished: EVENTS - 6, failed: 6 } });
