@@ -80,13 +80,6 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     expect(folder.merged()).toEqual(numbersBut());
   });
 
-  it('is charged for the event that it began last when that has ended it before it was reported', async () => {
-    const folder = folderOf(echoing('if (n === 60) setImmediate(() => process.exit(3));'));
-    await folder.run({ isolation, sequence: 'events:100', failuresMax: 2, workers: 1 });
-    expect(folder.failed).toEqual([[60, 'payload-exit']]);
-    expect(folder.merged()).toEqual(numbersBut(60));
-  });
-
   it('is recycled after so many events, having finalized its payload', async () => {
     const folder = folderOf(`import { appendFileSync } from 'node:fs';
       ${echoing('').replace('async execute', "finalize({ folder }) { appendFileSync(folder + '/finalized', '.'); }, async execute")}`);

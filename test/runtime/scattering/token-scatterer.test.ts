@@ -276,6 +276,30 @@ describe('the token scatterer', () => {
     expect((await nothing).kind).toBe('end');
   });
 
+  it('charges what ends a worker between two events to the one begun last, unless that is reported', async () => {
+    const { scatterer, worker, reports } = await setUp();
+    const [one, two] = [worker('one'), worker('two')];
+    const failure = { cause: 'payload-exit', message: 'gone', logTail: [] } as const;
+    for (const [dying, rangeIndex, toldOf] of [
+      [one, 0, []],
+      [two, 1, [finished(1)]],
+    ] as const) {
+      scatterer.add([token(rangeIndex)], []);
+      await dying.tokens();
+      dying.board.claim();
+      dying.board.begin(rangeIndex, rangeIndex + 1);
+      dying.board.end();
+      await dying.send({ kind: 'closed', reports: toldOf });
+    }
+    while (reports.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    for (const name of ['one', 'two']) scatterer.lose(name, () => failure);
+    expect(reports.map(({ kind, rangeIndex }) => [kind, rangeIndex])).toEqual([
+      ['finished', 1],
+      ['failed', 0],
+    ]);
+    expect([scatterer.queuedCount, scatterer.heldCount]).toEqual([0, 0]);
+  });
+
   it('begins nothing again because of a copy that fails when the other has finished', async () => {
     const { scatterer, worker, reports } = await setUp();
     const [first, second] = [worker('first'), worker('second')];
