@@ -68,6 +68,8 @@ export function writeSingleEventFiles(
 export class BenchJournal implements MergeApi {
   #items: readonly MergeItem[] = [];
   #cursor = 0;
+  /** end of what was offered last */
+  #offeredEnd = 0;
   #rangeCount: number;
   #progress: readonly StreamProgress[] = [];
   completed: readonly MergedFile[] = [];
@@ -81,10 +83,14 @@ export class BenchJournal implements MergeApi {
     this.#items = [...this.#items, ...items];
   }
 
-  nextMergeJob({ rangeCountMax, busyOutputs }: Parameters<MergeApi['nextMergeJob']>[0]): MergeJob | undefined {
-    const items = this.#items.slice(this.#cursor, this.#cursor + rangeCountMax);
-    if (busyOutputs.length > 0 || items.length === 0) return undefined;
-    const last = this.#cursor + items.length === this.#rangeCount;
+  nextMergeJob(request: Parameters<MergeApi['nextMergeJob']>[0]): MergeJob | undefined {
+    const isBehind = request.behindOutput !== undefined;
+    const first = isBehind ? this.#offeredEnd : this.#cursor;
+    const items = this.#items.slice(first, first + request.rangeCountMax);
+    if (request.busyOutputs.length > 0 || items.length === 0) return undefined;
+    const last = first + items.length === this.#rangeCount;
+    if (isBehind && !last && items.length < request.rangeCountMin) return undefined;
+    this.#offeredEnd = first + items.length;
     const output = { taskID: 1, outputIndex: 0, firstRange: 0, rangeCount: this.#rangeCount };
     return { ...output, items, progress: this.#progress, last };
   }

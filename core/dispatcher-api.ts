@@ -253,6 +253,12 @@ export interface MergeApi {
     readonly rangeCountMax: number;
     /** outputs being worked on: not offered */
     readonly busyOutputs: readonly number[];
+    /**
+     * The output whose stretch, offered last, is being merged: what follows that stretch is wanted, if it is as long as
+     * `rangeCountMin` says, to be begun before the commit. Its `progress` is the one that the merge of the stretch before
+     * leaves. It is void, and is offered again, if that is not committed to its end.
+     */
+    readonly behindOutput?: number;
   }): MergeJob | undefined;
   /**
    * Records, durably and in one transaction: the items up to `throughRange` (inclusive) are merged, their output

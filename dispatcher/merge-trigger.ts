@@ -10,7 +10,7 @@
 import type { MergedFile, MergeGap, MergeItem, MergeJob, StreamProgress } from '../core/dispatcher-api.ts';
 import { GranuleError } from '../core/errors.ts';
 import { MERGE_FAILURES_MAX, TAIL_RANGES_MAX } from '../core/limits.ts';
-import { finishedOf, mergeItem, mergeJob } from './merge-offer.ts';
+import { finishedOf, mergeItem, mergeJob, type TerminalSpan, terminalSpan } from './merge-offer.ts';
 import type { OutputBook } from './output-book.ts';
 import type { OutputLog } from './output-log.ts';
 import type { OfferedStretch, OutputState } from './output-state.ts';
@@ -22,6 +22,7 @@ export interface StretchRequest {
   readonly rangeCountMin: number;
   readonly rangeCountMax: number;
   readonly busyOutputs: readonly number[];
+  readonly behindOutput?: number;
   /** so many outputs are waiting that any stretch is worth merging */
   readonly pressure: boolean;
   readonly sealed: boolean;
@@ -86,6 +87,7 @@ export class MergeTrigger {
   }
 
   next(request: StretchRequest): MergeJob | undefined {
+    if (request.behindOutput !== undefined) return this.#following(request.behindOutput, request);
     const anyLength = request.pressure || request.rangeCountMin <= 1;
     const places = anyLength ? [...this.#candidates, ...this.#short] : [...this.#candidates];
     for (const outputIndex of places) {
@@ -104,7 +106,7 @@ export class MergeTrigger {
   /** Throws `REQUEST_INVALID` for anything that was not offered. */
   merged(commit: MergeCommit): void {
     const output = this.#outputs.get(commit.outputIndex);
-    const offered = output?.offered;
+    const [offered, ...behind] = output?.offered ?? [];
     if (output === undefined || offered === undefined || commit.throughRange > offered.throughRange) {
       throw invalid(`output ${commit.outputIndex} was not offered for merging up to range ${commit.throughRange}`);
     }
@@ -130,7 +132,7 @@ export class MergeTrigger {
     }
     output.progress = commit.progress;
     output.mergeFailures = 0;
-    output.offered = undefined;
+    output.offered = commit.throughRange === offered.throughRange ? behind : [];
     if (commit.completed !== undefined) output.files = commit.completed;
     this.#offerable(output.outputIndex);
     this.#outputs.changed(output);
@@ -146,7 +148,7 @@ export class MergeTrigger {
   ): readonly { readonly rangeIndex: number; readonly message: string }[] {
     const output = this.#outputs.get(outputIndex);
     if (output === undefined) throw invalid(`output ${outputIndex} has nothing to merge`);
-    output.offered = undefined;
+    output.offered = [];
     output.mergeFailures += 1;
     const givenUp = output.mergeFailures >= MERGE_FAILURES_MAX;
     this.#outputs.changed(output);
@@ -171,7 +173,7 @@ export class MergeTrigger {
     output.reopened.clear();
     output.files = undefined;
     output.failure = undefined;
-    output.offered = undefined;
+    output.offered = [];
     for (let rangeIndex = firstRange; rangeIndex < mergedEnd; rangeIndex += 1) {
       this.#table.apply(rangeIndex, RANGE_ACTIONS.unmerge);
     }
@@ -196,7 +198,8 @@ export class MergeTrigger {
 
   /** The range is in a stretch that is being merged: its outcome is settled by that. */
   isOffered(rangeIndex: number): boolean {
-    return this.#outputs.get(this.#table.plan.outputOf(rangeIndex))?.offered?.finished.has(rangeIndex) ?? false;
+    const output = this.#outputs.get(this.#table.plan.outputOf(rangeIndex));
+    return output?.offered.some(({ finished }) => finished.has(rangeIndex)) ?? false;
   }
 
   #offerable(outputIndex: number): void {
@@ -212,27 +215,37 @@ export class MergeTrigger {
   }
 
   #stretch(output: OutputState, request: StretchRequest): MergeJob | undefined {
-    const { plan } = this.#table;
-    const { endRange } = plan.outputSpan(output.outputIndex);
-    const scanEnd = Math.min(endRange, output.cursor + request.rangeCountMax);
-    while (output.scannedTo < scanEnd && isTerminal(this.#table.wordAt(output.scannedTo))) output.scannedTo += 1;
-    const end = Math.min(output.scannedTo, scanEnd);
-    const last = end === endRange && (request.sealed || !plan.mayGrow(output.outputIndex));
-    const count = end - output.cursor;
-    if (count === 0 && !last) {
+    const span = terminalSpan(this.#table, output, output.cursor, request);
+    const count = span.end - span.first;
+    if (count === 0 && !span.last) {
       this.#forget(output.outputIndex);
       return undefined;
     }
-    if (!last && count < request.rangeCountMin && !request.pressure) {
+    if (!span.last && count < request.rangeCountMin && !request.pressure) {
       this.#forget(output.outputIndex);
       this.#short.add(output.outputIndex);
       return undefined;
     }
+    return this.#offer(output, span, []);
+  }
+
+  /** Whatever comes of this, the commit of the stretch before makes somebody look at the output again. */
+  #following(outputIndex: number, request: StretchRequest): MergeJob | undefined {
+    const output = this.#outputs.get(outputIndex);
+    const [before, ...behind] = output?.offered ?? [];
+    if (output === undefined || before === undefined || before.amends || behind.length > 0) return undefined;
+    const span = terminalSpan(this.#table, output, before.throughRange + 1, request);
+    const count = span.end - span.first;
+    if (count <= 0 || (!span.last && count < request.rangeCountMin)) return undefined;
+    return this.#offer(output, span, [before]);
+  }
+
+  #offer(output: OutputState, span: TerminalSpan, before: readonly OfferedStretch[]): MergeJob {
     const items: MergeItem[] = [];
-    for (let rangeIndex = output.cursor; rangeIndex < end; rangeIndex += 1)
+    for (let rangeIndex = span.first; rangeIndex < span.end; rangeIndex += 1)
       items.push(mergeItem(this.#table, this.#outputLog, rangeIndex));
-    output.offered = { throughRange: end - 1, finished: finishedOf(items), amends: false };
-    return mergeJob(this.#table, output, items, last);
+    output.offered = [...before, { throughRange: span.end - 1, finished: finishedOf(items), amends: false }];
+    return mergeJob(this.#table, output, items, span.last);
   }
 
   /** Ranges made after all go into the finished files, once none of them is still under way. */
@@ -252,7 +265,7 @@ export class MergeTrigger {
     }
     const { endRange } = this.#table.plan.outputSpan(output.outputIndex);
     const items = made.map((rangeIndex) => mergeItem(this.#table, this.#outputLog, rangeIndex));
-    output.offered = { throughRange: endRange - 1, finished: finishedOf(items), amends: true };
+    output.offered = [{ throughRange: endRange - 1, finished: finishedOf(items), amends: true }];
     return { ...mergeJob(this.#table, output, items, true), amend: { files: output.files ?? [], gaps: output.gaps } };
   }
 

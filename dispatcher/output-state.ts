@@ -20,8 +20,8 @@ export interface OutputState {
   failure: string | undefined;
   /** ranges from the cursor to here (exclusive) are terminal: found by looking, known in memory only */
   scannedTo: number;
-  /** what {@link MergeJob} has been given away last */
-  offered: OfferedStretch | undefined;
+  /** what is being merged, in order: a {@link MergeJob} that was given away and, perhaps, the one behind it */
+  offered: readonly OfferedStretch[];
 }
 
 export interface OfferedStretch {
@@ -53,7 +53,7 @@ export function newOutput(outputIndex: number, span: RangeSpan): OutputState {
     files: undefined,
     failure: undefined,
     scannedTo: span.firstRange,
-    offered: undefined,
+    offered: [],
   };
 }
 
@@ -75,7 +75,7 @@ export function unpackOutputState(outputIndex: number, bytes: Uint8Array): Outpu
     files: stored.files,
     failure: stored.failure,
     scannedTo: stored.cursor,
-    offered: undefined,
+    offered: [],
   };
 }
 

@@ -148,6 +148,8 @@ async function measureMerge(work: Work, mode: MergeMode): Promise<Timing> {
   const [warmUp, measured, last] = [write(0, warmUpCount), write(warmUpCount, fileCount), write(rangeCount - 1, 1)];
   const journal = new BenchJournal(rangeCount);
   const service = startService(journal, folders, { format: work.format, mode });
+  // As a run does, whose outputs tell their sizes when they are finished.
+  service.expectOutputs(sizeBytes);
   try {
     journal.offer(warmUp);
     await service.flush();

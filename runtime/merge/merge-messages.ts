@@ -77,6 +77,7 @@ export type MergerRequest = AppendRequest | SnapshotRequest | AmendRequest;
 export interface CrossingMergerRequest {
   /** without its items */
   readonly request: MergerRequest;
+  /** their numbers are given away */
   readonly items: PackedItems;
 }
 

@@ -8,6 +8,7 @@ import { mkdirSync } from 'node:fs';
 import type { MergeJob } from '../../core/dispatcher-api.ts';
 import {
   MERGE_OUTPUTS_AT_ONCE,
+  MERGE_STRETCH_BYTES_MAX,
   MERGE_STRETCH_BYTES_MIN,
   MERGE_STRETCH_RANGES_MAX,
   MERGE_STRETCH_RANGES_MIN,
@@ -20,12 +21,18 @@ import type {
   FollowerThreadData,
   MergeMode,
   MergerReply,
-  MergerRequest,
   MergerThreadData,
 } from './merge-messages.ts';
-import { type Crossing, MergeThread } from './merge-thread.ts';
-import { packItems } from './packed-items.ts';
-import { type MergeThreads, type PartialOutput, StretchRunner, type StretchRunnerOptions } from './stretch-runner.ts';
+import { MergeThread } from './merge-thread.ts';
+import {
+  type AppendOutcome,
+  isMergedToItsEnd,
+  type MergeThreads,
+  type PartialOutput,
+  type PreparedStretch,
+  StretchRunner,
+  type StretchRunnerOptions,
+} from './stretch-runner.ts';
 
 export interface MergeServiceOptions extends StretchRunnerOptions {
   /** Called after each commit: fewer files are unmerged than before. */
@@ -48,16 +55,17 @@ export class MergeService {
   /** while set, stretches need not be large */
   #flushing = false;
   #rangesWorthAStretch = MERGE_STRETCH_RANGES_MIN;
+  #rangesInAStretch = MERGE_STRETCH_RANGES_MAX;
 
   /** Makes the folders. The threads start with the first stretch. */
   static start(options: MergeServiceOptions & { readonly mode: MergeMode }): MergeService {
     const { folders, mode } = options;
     mkdirSync(folders.growing, { recursive: true });
     mkdirSync(folders.aggregation, { recursive: true });
-    const merger = new MergeThread<MergerRequest, MergerReply>(
+    const merger = new MergeThread<CrossingMergerRequest, MergerReply>(
       builtModuleUrl('runtime/merge/merger.thread.ts'),
       { folders, mode } satisfies MergerThreadData,
-      crossToMerger,
+      ({ items }) => [items.numbers.buffer],
     );
     const follower = new MergeThread<FollowerRequest, FollowerReply>(
       builtModuleUrl('runtime/merge/merge-follower.thread.ts'),
@@ -75,8 +83,10 @@ export class MergeService {
 
   /** Large outputs are merged soon, small ones in large stretches. @param bytesPerRange of what is finished, the mean */
   expectOutputs(bytesPerRange: number): void {
-    const ranges = Math.ceil(MERGE_STRETCH_BYTES_MIN / Math.max(1, bytesPerRange));
-    this.#rangesWorthAStretch = Math.min(MERGE_STRETCH_RANGES_MIN, ranges);
+    const rangesOf = (bytes: number) => Math.ceil(bytes / Math.max(1, bytesPerRange));
+    this.#rangesWorthAStretch = Math.min(MERGE_STRETCH_RANGES_MIN, rangesOf(MERGE_STRETCH_BYTES_MIN));
+    // Half of what the merger takes: where sizes vary, a stretch rarely ends before its last range.
+    this.#rangesInAStretch = Math.min(MERGE_STRETCH_RANGES_MAX, rangesOf(MERGE_STRETCH_BYTES_MAX / 2));
   }
 
   /** Ranges have become terminal: looks for a stretch worth merging, soon. Cheap; call it as often as you like. */
@@ -141,7 +151,7 @@ export class MergeService {
   }
 
   #begin(): void {
-    if (this.#state !== 'open' || this.#paused) return;
+    if (!this.#isTaking()) return;
     try {
       this.#beginStretches();
     } catch (error) {
@@ -155,7 +165,7 @@ export class MergeService {
       const job = api.nextMergeJob({
         taskID,
         rangeCountMin: this.#flushing ? 1 : this.#rangesWorthAStretch,
-        rangeCountMax: MERGE_STRETCH_RANGES_MAX,
+        rangeCountMax: this.#rangesInAStretch,
         busyOutputs: [...this.#busy.keys()],
       });
       if (job === undefined) return;
@@ -165,12 +175,57 @@ export class MergeService {
 
   async #merge(job: MergeJob): Promise<void> {
     try {
-      if (await this.#runner.run(job)) this.#options.onCommit();
+      await this.#mergeStretches(job);
     } catch (error) {
       this.#fail(error);
     }
     this.#busy.delete(job.outputIndex);
     this.#begin();
+  }
+
+  /**
+   * Merges a stretch and those that follow it by then. While one is appended, the next is made ready; while the next is
+   * appended, the one before is committed. A kill finds the growing file longer than committed, which is cut off.
+   */
+  async #mergeStretches(first: MergeJob): Promise<void> {
+    let settled = Promise.resolve();
+    try {
+      let stretch = this.#runner.prepare(first);
+      let appending = heldBack(this.#runner.append(stretch));
+      for (;;) {
+        const next = this.#prepareBehind(stretch);
+        const outcome = await appending;
+        const goesOn = next !== undefined && this.#isTaking() && isMergedToItsEnd(stretch, outcome);
+        if (goesOn) appending = heldBack(this.#runner.append(next, outcome.progress));
+        await settled;
+        settled = heldBack(this.#settle(stretch, outcome));
+        if (!goesOn) return;
+        stretch = next;
+      }
+    } finally {
+      await settled;
+    }
+  }
+
+  async #settle(stretch: PreparedStretch, outcome: AppendOutcome): Promise<void> {
+    if (await this.#runner.settle(stretch, outcome)) this.#options.onCommit();
+  }
+
+  /** The stretch behind one that was just begun, if it is a large one: small ones grow while they wait. */
+  #prepareBehind({ job }: PreparedStretch): PreparedStretch | undefined {
+    if (job.last || job.amend !== undefined || !this.#isTaking()) return undefined;
+    const next = this.#options.api.nextMergeJob({
+      taskID: job.taskID,
+      rangeCountMin: this.#rangesWorthAStretch,
+      rangeCountMax: this.#rangesInAStretch,
+      busyOutputs: [],
+      behindOutput: job.outputIndex,
+    });
+    return next === undefined ? undefined : this.#runner.prepare(next);
+  }
+
+  #isTaking(): boolean {
+    return this.#state === 'open' && !this.#paused;
   }
 
   #fail(error: unknown): void {
@@ -181,8 +236,8 @@ export class MergeService {
   }
 }
 
-function crossToMerger(request: MergerRequest): Crossing {
-  const items = packItems(request.items);
-  const message: CrossingMergerRequest = { request: { ...request, items: [] }, items };
-  return { message, transfer: [items.numbers.buffer] };
+/** The promise, which may reject before somebody awaits it, or when nobody will because another failed before. */
+function heldBack<Value>(promise: Promise<Value>): Promise<Value> {
+  promise.catch(() => undefined);
+  return promise;
 }

@@ -21,30 +21,20 @@ interface Pending<Reply> {
   readonly reject: (error: GranuleError) => void;
 }
 
-/** How a request crosses to the thread. */
-export interface Crossing {
-  readonly message: unknown;
-  /** buffers that are given away rather than copied */
-  readonly transfer: readonly ArrayBuffer[];
-}
-
 export class MergeThread<Request, Reply> implements RequestHandler<Request, Reply> {
   readonly #entry: URL;
   readonly #workerData: unknown;
   #worker: Worker | undefined;
-  readonly #cross: (request: Request) => Crossing;
+  readonly #transfer: (request: Request) => readonly ArrayBuffer[];
   readonly #pending: Pending<Reply>[] = [];
   #tail: Promise<unknown> = Promise.resolve();
   #dead: GranuleError | undefined;
 
-  constructor(
-    entry: URL,
-    workerData: unknown,
-    cross: (request: Request) => Crossing = (request) => ({ message: request, transfer: [] }),
-  ) {
+  /** @param transfer buffers of a request that are given away rather than copied */
+  constructor(entry: URL, workerData: unknown, transfer: (request: Request) => readonly ArrayBuffer[] = () => []) {
     this.#entry = entry;
     this.#workerData = workerData;
-    this.#cross = cross;
+    this.#transfer = transfer;
   }
 
   request(request: Request): Promise<Reply> {
@@ -55,8 +45,7 @@ export class MergeThread<Request, Reply> implements RequestHandler<Request, Repl
     const worker = this.#worker;
     // The service keeps the process alive while it waits for an answer, not by merely existing.
     worker.ref();
-    const { message, transfer } = this.#cross(request);
-    worker.postMessage(message, transfer);
+    worker.postMessage(request, this.#transfer(request));
     return answered.finally(() => {
       if (this.#pending.length === 0) worker.unref();
     });

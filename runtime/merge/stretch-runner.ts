@@ -1,5 +1,5 @@
 /**
- * Takes one merge job at a time through the merge's protocol. Runs in the main thread, where it only passes messages
+ * Takes merge jobs through the merge's protocol. Runs in the main thread, where it only passes messages
  * between the dispatcher, the *merger* thread (reads, checks, appends) and the *follower* thread (hashes, publishes,
  * removes).
  *
@@ -13,6 +13,8 @@
  * 4. `commitMerge` makes the new length, and the completion, the truth.
  * 5. The unmerged files are removed. Killed here, those left are in no table and are swept at the next start.
  *
+ * Steps 1 and 2 of the stretch behind may come before step 4: what they append is beyond the journal's length.
+ *
  * An unmerged file that is missing or altered ends the stretch before its range; what precedes it is appended, and the
  * range, and every other damaged one of the stretch, is handed back by `failMerge`. A growing file that is missing or
  * shorter than the journal says is beyond repair: its output is reset, and its events are made again.
@@ -22,11 +24,12 @@
  */
 import { assert } from '../../core/assert.ts';
 import type { MergeApi, MergedFile, MergeJob, StreamProgress, TaskFile } from '../../core/dispatcher-api.ts';
-import { isGranuleError } from '../../core/errors.ts';
+import { type GranuleError, isGranuleError } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import type {
   Appended,
+  CrossingMergerRequest,
   FilesGrown,
   FollowerReply,
   FollowerRequest,
@@ -38,9 +41,10 @@ import type {
 import { growingPath } from './merge-stream-writer.ts';
 import type { RequestHandler } from './merge-thread.ts';
 import { type MergeStream, mergedFileName, type OutputNaming, streamFormat } from './output-names.ts';
+import { type PackedItems, packItems } from './packed-items.ts';
 
 export interface MergeThreads {
-  readonly merger: RequestHandler<MergerRequest, MergerReply>;
+  readonly merger: RequestHandler<CrossingMergerRequest, MergerReply>;
   readonly follower: RequestHandler<FollowerRequest, FollowerReply>;
 }
 
@@ -56,6 +60,18 @@ export interface StretchRunnerOptions {
   /** Called when something failed that nobody waits for. */
   readonly onFailure: (error: unknown) => void;
 }
+
+/** A merge job, ready to be handed to the merger. */
+export interface PreparedStretch {
+  readonly job: MergeJob;
+  readonly targets: readonly MergeTarget[];
+  readonly items: PackedItems;
+}
+
+export type AppendOutcome =
+  | MergerReply
+  /** the output's format cannot hold these items together */
+  | { readonly kind: 'unmergeable'; readonly error: GranuleError };
 
 /** A merged file of an output that is not complete. */
 export interface PartialOutput extends MergedFile {
@@ -73,32 +89,62 @@ export class StretchRunner {
     this.#options = options;
   }
 
+  prepare(job: MergeJob): PreparedStretch {
+    return { job, targets: this.#targets(job.outputIndex), items: packItems(job.items) };
+  }
+
   /**
-   * One job at a time for an output. Rejects when merging cannot go on (disk, store, a bug).
+   * Has the stretch appended. One at a time for an output. Rejects when merging cannot go on (disk, a bug).
    *
+   * @param progress of the output by now
+   */
+  async append(
+    { job, targets, items }: PreparedStretch,
+    progress: readonly StreamProgress[] = job.progress,
+  ): Promise<AppendOutcome> {
+    const { last, amend } = job;
+    const request: MergerRequest =
+      amend === undefined
+        ? { kind: 'append', targets, progress, items: [], last }
+        : { kind: 'amend', targets, items: [], files: amend.files, gaps: amend.gaps };
+    try {
+      return await this.#threads.merger.request({ request, items });
+    } catch (error) {
+      if (!isGranuleError(error) || error.code !== 'OUTPUT_UNMERGEABLE') throw error;
+      return { kind: 'unmergeable', error };
+    }
+  }
+
+  /**
+   * Commits what was appended and hands back what was damaged. In the order of the stretches. Rejects when merging cannot
+   * go on (disk, store, a bug).
+   *
+   * @param outcome what `append` returned
    * @returns true when something was committed: fewer files are unmerged than before
    */
-  async run(job: MergeJob): Promise<boolean> {
-    const targets = this.#targets(job.outputIndex);
-    const reply = await this.#ask(job, targets);
-    if (reply === undefined) return false;
-    if (reply.kind === 'lost') {
-      await this.#reset(job, targets, reply.message);
+  async settle({ job, targets }: PreparedStretch, outcome: AppendOutcome): Promise<boolean> {
+    if (outcome.kind === 'unmergeable') {
+      await this.#giveUp(job, outcome.error);
       return false;
     }
-    assert(reply.kind === 'appended', 'the merger answers what it was asked');
-    const committed = reply.throughRange !== null || reply.complete !== null;
-    if (committed) await this.#commit(job, targets, reply);
-    if (reply.damaged.length > 0) await this.#handBack(job, reply);
+    if (outcome.kind === 'lost') {
+      await this.#reset(job, targets, outcome.message);
+      return false;
+    }
+    assert(outcome.kind === 'appended', 'the merger answers what it was asked');
+    const committed = outcome.throughRange !== null || outcome.complete !== null;
+    if (committed) await this.#commit(job, targets, outcome);
+    if (outcome.damaged.length > 0) await this.#handBack(job, outcome);
     return committed;
   }
 
   /** Writes complete files of an unfinished output; changes nothing. Empty when what was merged of it is lost. */
   async snapshot(job: MergeJob): Promise<PartialOutput[]> {
     const { log } = this.#options;
-    const { progress, items, outputIndex } = job;
-    const targets = this.#targets(outputIndex);
-    const reply = await this.#threads.merger.request({ kind: 'snapshot', targets, progress, items });
+    const { progress, outputIndex } = job;
+    const { targets, items } = this.prepare(job);
+    const request: MergerRequest = { kind: 'snapshot', targets, progress, items: [] };
+    const reply = await this.#threads.merger.request({ request, items });
     if (reply.kind === 'lost') {
       log.error({ outputIndex, problem: reply.message }, 'no partial output: what was merged of it is lost');
       return [];
@@ -111,24 +157,6 @@ export class StretchRunner {
     assert(published.kind === 'published', 'the follower answers what it was asked');
     this.#follow({ kind: 'remove', unmerged: '', growing: reply.files.map(({ path }) => path) });
     return published.files.map((file) => ({ ...file, outputIndex }));
-  }
-
-  /** Undefined when the output's format cannot hold these items together: that was reported. */
-  async #ask(job: MergeJob, targets: readonly MergeTarget[]): Promise<MergerReply | undefined> {
-    const { api, taskID, log } = this.#options;
-    const { items, progress, last, amend, outputIndex } = job;
-    const request: MergerRequest =
-      amend === undefined
-        ? { kind: 'append', targets, progress, items, last }
-        : { kind: 'amend', targets, items, files: amend.files, gaps: amend.gaps };
-    try {
-      return await this.#threads.merger.request(request);
-    } catch (error) {
-      if (!isGranuleError(error) || error.code !== 'OUTPUT_UNMERGEABLE') throw error;
-      log.error({ outputIndex, problem: error.message, remedy: error.remedy }, 'an output cannot be merged');
-      await api.failMerge({ taskID, outputIndex, damaged: [] });
-      return undefined;
-    }
   }
 
   async #commit(job: MergeJob, targets: readonly MergeTarget[], appended: Appended): Promise<void> {
@@ -175,6 +203,12 @@ export class StretchRunner {
     this.#follow({ kind: 'remove', unmerged: files.join('\n'), growing: [] });
   }
 
+  async #giveUp({ outputIndex }: MergeJob, error: GranuleError): Promise<void> {
+    const { api, taskID, log } = this.#options;
+    log.error({ outputIndex, problem: error.message, remedy: error.remedy }, 'an output cannot be merged');
+    await api.failMerge({ taskID, outputIndex, damaged: [] });
+  }
+
   async #reset(job: MergeJob, targets: readonly MergeTarget[], message: string): Promise<void> {
     const { api, taskID, folders, log } = this.#options;
     const { outputIndex } = job;
@@ -200,4 +234,10 @@ export class StretchRunner {
       return { stream: stream.name, format, fileName };
     });
   }
+}
+
+/** All of it was appended, and the output goes on: the stretch behind it can be. */
+export function isMergedToItsEnd({ job }: PreparedStretch, outcome: AppendOutcome): outcome is Appended {
+  if (outcome.kind !== 'appended' || outcome.complete !== null || outcome.damaged.length > 0) return false;
+  return outcome.throughRange === job.items.at(-1)?.rangeIndex;
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { LeasedRange } from '../../core/dispatcher-api.ts';
+import type { LeasedRange, MergeJob } from '../../core/dispatcher-api.ts';
 import { PROGRAM_DEATHS_MAX, RANGES_PER_CHUNK, SUSPECT_DEATHS } from '../../core/limits.ts';
 import type { DispatcherChange } from '../../dispatcher/change-bell.ts';
 import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
@@ -192,6 +192,37 @@ describe('merging', () => {
     expect(rings).toBe(4);
     expect(dispatcher.nextMergeJob(request)?.items).toHaveLength(3);
     stop();
+  });
+
+  it('offers what follows a stretch before that is committed, and takes both commits in order', async () => {
+    const taskID = await submit(dispatcher, [6]);
+    const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
+    await consumer.report(...(await consumer.take(6)).map(finished));
+    const request = { taskID, rangeCountMin: 2, rangeCountMax: 2, busyOutputs: [] };
+    expect(dispatcher.nextMergeJob({ ...request, behindOutput: 0 })).toBeUndefined();
+    const rangesOf = (job: MergeJob | undefined) => job?.items.map(({ rangeIndex }) => rangeIndex);
+    expect(rangesOf(dispatcher.nextMergeJob(request))).toEqual([0, 1]);
+    expect(rangesOf(dispatcher.nextMergeJob({ ...request, behindOutput: 0 }))).toEqual([2, 3]);
+    // One is enough.
+    expect(dispatcher.nextMergeJob({ ...request, behindOutput: 0 })).toBeUndefined();
+    const commit = { taskID, outputIndex: 0, progress: [], gaps: [] };
+    await dispatcher.commitMerge({ ...commit, throughRange: 1 });
+    await dispatcher.commitMerge({ ...commit, throughRange: 3 });
+    await expect(dispatcher.commitMerge({ ...commit, throughRange: 5 })).rejects.toThrow(/was not offered/);
+    expect(rangesOf(dispatcher.nextMergeJob(request))).toEqual([4, 5]);
+  });
+
+  it('offers again what followed a stretch that was not committed to its end', async () => {
+    const taskID = await submit(dispatcher, [6]);
+    const consumer = await new TestConsumer(dispatcher, 'a').start(taskID);
+    await consumer.report(...(await consumer.take(6)).map(finished));
+    const request = { taskID, rangeCountMin: 2, rangeCountMax: 2, busyOutputs: [] };
+    const commit = { taskID, outputIndex: 0, progress: [], gaps: [] };
+    dispatcher.nextMergeJob(request);
+    dispatcher.nextMergeJob({ ...request, behindOutput: 0 });
+    await dispatcher.commitMerge({ ...commit, throughRange: 0 });
+    await expect(dispatcher.commitMerge({ ...commit, throughRange: 3 })).rejects.toThrow(/was not offered/);
+    expect(dispatcher.nextMergeJob(request)?.items.map(({ rangeIndex }) => rangeIndex)).toEqual([1, 2]);
   });
 
   it('amends a complete output when what was missing has been made after all, also after a restart', async () => {

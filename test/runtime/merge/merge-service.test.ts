@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { MergeApi, OutputRecord, TaskFile } from '../../../core/dispatcher-api.ts';
 import { parseGuid } from '../../../core/ids.ts';
+import { MERGE_STRETCH_BYTES_MAX } from '../../../core/limits.ts';
 import { silentLogger } from '../../../core/log.ts';
 import type { MergeFolders } from '../../../runtime/merge/merge-messages.ts';
 import { MergeService, type MergeServiceOptions } from '../../../runtime/merge/merge-service.ts';
@@ -65,6 +66,10 @@ function lines(first: number, end: number): string {
   return Array.from({ length: end - first }, (_, index) => line(first + index)).join('');
 }
 
+function grownBytes(): number {
+  return statSync(join(folders.growing, 'events0.lhe.HITS.ndjson.part')).size;
+}
+
 function merged(fileIndex: number): string {
   return readFileSync(join(folders.out, `events${fileIndex}.lhe.HITS.ndjson`), 'utf8');
 }
@@ -102,6 +107,27 @@ describe('the merge service', () => {
     await service.close();
     expect(readdirSync(folders.aggregation)).toEqual([]);
     expect(readdirSync(folders.growing)).toEqual([]);
+  });
+
+  it('appends the next stretch before the one in front of it is committed, and removes nothing until then', async () => {
+    const table = createTable(1);
+    const service = start(table);
+    // Two ranges to a stretch.
+    service.expectOutputs(MERGE_STRETCH_BYTES_MAX / 4);
+    for (let index = 0; index < 10; index += 1) table.finish(index, [write(index)]);
+    const commits: { offsetBytes: number; foundBytes: number }[] = [];
+    const { commitMerge } = table;
+    table.commitMerge = async (request) => {
+      // By the time a store has flushed, the merger is through with the stretch behind.
+      await vi.waitFor(() => expect(grownBytes()).toBeGreaterThanOrEqual(lines(0, 4).length));
+      commits.push({ offsetBytes: request.progress[0]?.offsetBytes ?? 0, foundBytes: grownBytes() });
+      expect(table.recordedFiles().every((file) => existsSync(join(folders.aggregation, file)))).toBe(true);
+      return commitMerge.call(table, request);
+    };
+    await service.flush();
+    expect(commits.map(({ offsetBytes }) => offsetBytes)).toEqual([2, 4, 6, 8, 10].map((end) => lines(0, end).length));
+    expect(commits[0]?.foundBytes).toBeGreaterThan(commits[0]?.offsetBytes ?? 0);
+    expect(table.states.slice(0, 10)).toEqual(new Array(10).fill('merged'));
   });
 
   it('waits for enough ranges unless it is told to flush', async () => {

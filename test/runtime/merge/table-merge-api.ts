@@ -40,7 +40,8 @@ export interface TableOptions {
 export class TableMergeApi implements MergeApi {
   readonly #options: TableOptions;
   readonly #table: Table;
-  readonly #offered = new Map<number, readonly MergeItem[]>();
+  /** items of what is being merged, stretch by stretch */
+  readonly #offered = new Map<number, readonly (readonly MergeItem[])[]>();
   /** what failMerge and resetOutput were told */
   readonly complaints: string[] = [];
   /** called before a change is recorded and after it */
@@ -82,19 +83,33 @@ export class TableMergeApi implements MergeApi {
   }
 
   nextMergeJob(request: Parameters<MergeApi['nextMergeJob']>[0]): MergeJob | undefined {
+    if (request.behindOutput !== undefined) return this.#following(request.behindOutput, request);
     for (const [outputIndex, output] of this.#table.outputs.entries()) {
       if (request.busyOutputs.includes(outputIndex)) continue;
       const job = output.completed === undefined ? this.#stretch(outputIndex, request) : this.#amendment(outputIndex);
       if (job === undefined) continue;
-      this.#offered.set(outputIndex, job.items);
+      this.#offered.set(outputIndex, [job.items]);
       return job;
     }
     return undefined;
   }
 
-  #stretch(outputIndex: number, request: Parameters<MergeApi['nextMergeJob']>[0]): MergeJob | undefined {
+  #following(outputIndex: number, request: Parameters<MergeApi['nextMergeJob']>[0]): MergeJob | undefined {
+    const [before, ...behind] = this.#offered.get(outputIndex) ?? [];
+    const end = before?.at(-1)?.rangeIndex;
+    if (before === undefined || end === undefined || behind.length > 0) return undefined;
+    const job = this.#stretch(outputIndex, request, end + 1 - this.#span(outputIndex).firstRange);
+    if (job !== undefined) this.#offered.set(outputIndex, [before, job.items]);
+    return job;
+  }
+
+  #stretch(
+    outputIndex: number,
+    request: Parameters<MergeApi['nextMergeJob']>[0],
+    merged = this.#output(outputIndex).merged,
+  ): MergeJob | undefined {
     const { firstRange, rangeCount } = this.#span(outputIndex);
-    const { merged, progress } = this.#output(outputIndex);
+    const { progress } = this.#output(outputIndex);
     const items: MergeItem[] = [];
     for (let index = firstRange + merged; index < firstRange + rangeCount; index += 1) {
       const item = this.#item(index);
@@ -124,7 +139,9 @@ export class TableMergeApi implements MergeApi {
     const { firstRange } = this.#span(request.outputIndex);
     const output = this.#output(request.outputIndex);
     const amended = output.completed !== undefined;
-    for (const { kind, rangeIndex } of this.#offered.get(request.outputIndex) ?? []) {
+    const [offered = [], ...behind] = this.#offered.get(request.outputIndex) ?? [];
+    this.#offered.set(request.outputIndex, behind);
+    for (const { kind, rangeIndex } of offered) {
       if (kind === 'missing' || rangeIndex > request.throughRange) continue;
       this.#table.ranges[rangeIndex] = { state: 'merged', outputs: [] };
     }
