@@ -109,7 +109,7 @@ export interface WorkerBoard {
   noteThread(nodeThreadID: number, systemThreadID: number): void;
   /** Once its channel is open, before anything foreign is loaded. False when the worker is not needed any more. */
   tryStart(): boolean;
-  /** Before it waits for a message. False when it is doomed: then it must not wait, but end. */
+  /** Before it sends or receives. False when it is doomed: then it must do neither, but wait for its end. */
   tryEnterWaiting(): boolean;
   /** After a message was received. */
   enterRunning(): void;
@@ -237,9 +237,9 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
   }
 
   /**
-   * Asks for the right to end the worker's thread. Granted only while it runs foreign code, and from then on the worker
-   * will not wait for a message any more: a thread that dies while it waits takes the process with it. A thread that is
-   * starting ends by itself once it has started.
+   * Asks for the right to end the worker's thread. Granted only while it runs foreign code, or is parked, and from then on
+   * the worker calls nothing of ZeroMQ any more: a thread that is ended in there takes the process with it. A thread that
+   * is starting ends by itself once it has started.
    */
   doom(alsoIdle = false): boolean {
     this.#changePhase(PHASE_STARTING, PHASE_DOOMED);
