@@ -1,5 +1,6 @@
 /** The end of a start of a run: the payload's last word, and what is written and told about the run. */
 import { join } from 'node:path';
+import { assert } from '../../core/assert.ts';
 import type { Dispatcher } from '../../dispatcher/dispatcher.ts';
 import { openTableReader } from '../../dispatcher/table-reader.ts';
 import { writeRunCatalogue } from '../catalogue/run-catalogue.ts';
@@ -68,7 +69,8 @@ export function concludeRun(run: ConcludedRun): RunSummary {
   const reader = openTableReader(folders.store);
   try {
     const status = reader.tasks().find(({ record }) => record.taskID === task.taskID);
-    const counts = countEvents(status?.events ?? ({} as never));
+    assert(status !== undefined, 'the event table has the task of the run');
+    const counts = countEvents(status.events);
     const summary = reportRun(reader, {
       options,
       task,
