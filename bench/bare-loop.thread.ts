@@ -1,6 +1,6 @@
 /** One thread of the bare loop: writes its share of the files as fast as it can. See `bare-loop.ts`. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { boardTimeMs } from '../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../runtime/board/board-clock.ts';
 import type { BareLoopData } from './bare-loop.ts';
 import { SingleFileWriter } from './single-files.ts';
 

@@ -1,7 +1,7 @@
 /** The bare loop: threads that write and rename the same files and do nothing else. What no pool can beat. */
 import { Worker } from 'node:worker_threads';
 import { builtModuleUrl } from '../core/own-files.ts';
-import { boardTimeMs } from '../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../runtime/board/board-clock.ts';
 import { joinTimelines, steadyRate, type Timeline } from './steady-rate.ts';
 
 /** Files to write. */

@@ -2,7 +2,7 @@
 import { serialiseError } from '../core/errors.ts';
 import { Dispatcher } from '../dispatcher/dispatcher.ts';
 import { MergeTrigger } from '../dispatcher/merge-trigger.ts';
-import { boardTimeMs } from '../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../runtime/board/board-clock.ts';
 import { startRun } from '../runtime/node.ts';
 import { resolveLibraryOptions } from '../runtime/options/options.ts';
 import type { FlowRun, FlowRunAnswer, FlowRunOrder } from './flow-run.ts';

@@ -1,7 +1,7 @@
 /** Piscina without granule: one task per file, with as many tasks under way as it is quickest with. */
 import { Piscina } from 'piscina';
 import { builtModuleUrl } from '../core/own-files.ts';
-import { boardTimeMs } from '../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../runtime/board/board-clock.ts';
 import type { FileWork } from './bare-loop.ts';
 import type { FileTask } from './piscina-alone.thread.ts';
 import { steadyRate } from './steady-rate.ts';

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { builtModuleUrl } from '../core/own-files.ts';
-import { boardTimeMs } from '../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../runtime/board/board-clock.ts';
 
 const PROGRAM = fileURLToPath(builtModuleUrl('runtime/cli/granule.ts'));
 export const LOGGED_EVENTS = fileURLToPath(builtModuleUrl('bench/payloads/logged-events.ts'));

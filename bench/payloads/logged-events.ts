@@ -5,7 +5,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { spinUnit } from '../../payloads/builtin/spin.ts';
 import { definePayload } from '../../payloads/payload.ts';
-import { boardTimeMs } from '../../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../../runtime/board/board-clock.ts';
 import type { LoggedEventsOptions } from './logged-events-options.ts';
 
 let log = -1;

@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { spinUnit } from '../../payloads/builtin/spin.ts';
 import { definePayload } from '../../payloads/payload.ts';
-import { boardTimeMs } from '../../runtime/board/execution-board.ts';
+import { boardTimeMs } from '../../runtime/board/board-clock.ts';
 import { ThreadCpuClock } from '../../runtime/worker/thread-cpu-clock.ts';
 
 /** The body of an event. `pad` gives it the size that stands for its expected length. */

@@ -12,10 +12,9 @@
  */
 import { closeSync, openSync, readdirSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { boardTimeMs } from './board-clock.ts';
 import {
   type BoardPlace,
-  boardTimeMs,
-  ExecutionBoard,
   eventOf,
   type HookInExecution,
   hookOf,
@@ -24,7 +23,8 @@ import {
   type SupervisedBoard,
   type WorkerBoard,
   type WorkerHook,
-} from './execution-board.ts';
+} from './board-sides.ts';
+import { ExecutionBoard } from './execution-board.ts';
 
 const VERSION = 0;
 const PHASE = 1;

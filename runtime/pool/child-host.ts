@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import { unwatchGroup, watchGroup } from '../../payloads/children/group-watcher.ts';
 import { BOARD_NAME, BoardFile } from '../board/board-file.ts';
-import type { SupervisedBoard } from '../board/execution-board.ts';
+import type { SupervisedBoard } from '../board/board-sides.ts';
 import { failureOfProcess } from '../worker/failures.ts';
 import { SESSION_OVER, type SessionData } from '../worker/session-data.ts';
 import { writeSharedData } from '../worker/shared-data.ts';

@@ -1,6 +1,6 @@
 /** Where sessions of workers run: in threads (`thread-host.ts`) or in child processes (`child-host.ts`). */
 import type { Failure } from '../../core/dispatcher-api.ts';
-import type { SupervisedBoard } from '../board/execution-board.ts';
+import type { SupervisedBoard } from '../board/board-sides.ts';
 import type { SessionData } from '../worker/session-data.ts';
 
 export interface SessionHost {

@@ -14,7 +14,7 @@ import {
   TIMEOUT_STUCK_MS,
 } from '../../core/limits.ts';
 import type { RangeReport } from '../../core/messages.ts';
-import { boardTimeMs } from '../board/execution-board.ts';
+import { boardTimeMs } from '../board/board-clock.ts';
 import { multipleOfMedianMs, type TimeoutRule } from '../options/option-rules.ts';
 import type { TokenScatterer } from '../scattering/token-scatterer.ts';
 import { GIVEN_UP, TIMED_OUT } from '../worker/failures.ts';

@@ -11,7 +11,7 @@
  */
 import { assert } from '../../core/assert.ts';
 import { BATCHES_PER_WORKER } from '../../core/limits.ts';
-import type { InExecution, SupervisedBoard } from '../board/execution-board.ts';
+import type { InExecution, SupervisedBoard } from '../board/board-sides.ts';
 import { type HeldToken, HeldTokens } from './held-tokens.ts';
 
 /** What a worker is given: a suspect runs in a process, anything else in either. */

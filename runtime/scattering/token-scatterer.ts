@@ -12,7 +12,7 @@ import { deserialiseError, type GranuleError } from '../../core/errors.ts';
 import { eventCountOf } from '../../core/event-range.ts';
 import type { Logger } from '../../core/log.ts';
 import type { FromWorker, LeaveReason, RangeReport, RangeToken, ToWorker, WorkerFile } from '../../core/messages.ts';
-import type { InExecution, SupervisedBoard } from '../board/execution-board.ts';
+import type { InExecution, SupervisedBoard } from '../board/board-sides.ts';
 import type { ServerChannel } from '../channel/channel.ts';
 import { judgeFailure } from '../worker/last-attempt.ts';
 import type { HeldToken } from './held-tokens.ts';

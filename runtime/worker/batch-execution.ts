@@ -8,7 +8,7 @@ import type { Failure } from '../../core/dispatcher-api.ts';
 import { formatEventRangeID } from '../../core/ids.ts';
 import type { RangeToken, WorkerTokens } from '../../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../../payloads/payload.ts';
-import type { WorkerBoard } from '../board/execution-board.ts';
+import type { WorkerBoard } from '../board/board-sides.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import { failureOf, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';

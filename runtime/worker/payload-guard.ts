@@ -8,7 +8,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { describeThrown } from '../../core/errors.ts';
 import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../../core/limits.ts';
 import type { PayloadLog } from '../../payloads/payload.ts';
-import type { WorkerBoard } from '../board/execution-board.ts';
+import type { WorkerBoard } from '../board/board-sides.ts';
 import type { ExecutionContext } from './event-execution.ts';
 import { LATE_ERROR, type LateErrorKind, TIMED_OUT } from './failures.ts';
 

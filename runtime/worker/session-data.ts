@@ -2,7 +2,7 @@
 import type { LogLevel } from '../../core/log.ts';
 import type { SequenceRule } from '../../core/messages.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
-import type { BoardPlace } from '../board/execution-board.ts';
+import type { BoardPlace } from '../board/board-sides.ts';
 
 /** Given to a worker's session when it starts (by structured clone: `shared` may hold SharedArrayBuffers). */
 export interface SessionData {

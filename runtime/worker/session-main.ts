@@ -9,7 +9,7 @@ import process from 'node:process';
 import { isMainThread } from 'node:worker_threads';
 import { describeThrown } from '../../core/errors.ts';
 import type { FromWorker, LeaveReason, ToWorker } from '../../core/messages.ts';
-import type { WorkerBoard } from '../board/execution-board.ts';
+import type { WorkerBoard } from '../board/board-sides.ts';
 import { PeerChannel } from '../channel/channel.ts';
 import { importPayload } from '../payload-loading/import-payload.ts';
 import type { SessionData } from './session-data.ts';

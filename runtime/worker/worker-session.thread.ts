@@ -6,7 +6,7 @@ import process from 'node:process';
 import { threadId } from 'node:worker_threads';
 import type { LeaveReason } from '../../core/messages.ts';
 import { openWorkerBoard } from '../board/board-file.ts';
-import type { WorkerBoard } from '../board/execution-board.ts';
+import type { WorkerBoard } from '../board/board-sides.ts';
 import type { SessionData } from './session-data.ts';
 import { runSession } from './session-main.ts';
 

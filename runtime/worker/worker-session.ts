@@ -14,7 +14,7 @@ import { assertNever } from '../../core/assert.ts';
 import { serialiseError } from '../../core/errors.ts';
 import type { FromWorker, LeaveReason, ToWorker } from '../../core/messages.ts';
 import type { PayloadDefinition } from '../../payloads/payload.ts';
-import type { WorkerBoard, WorkerHook } from '../board/execution-board.ts';
+import type { WorkerBoard, WorkerHook } from '../board/board-sides.ts';
 import type { PeerChannel } from '../channel/channel.ts';
 import { BatchExecutor, type SessionLog } from './batch-execution.ts';
 import type { LateErrorKind } from './failures.ts';
