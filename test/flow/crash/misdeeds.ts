@@ -45,6 +45,13 @@ const ITS_WORKER: readonly Misdeed[] = [
     cause: 'out-of-memory',
     takesTime: true,
   },
+  { code: 'const all = []; for (;;) all.push(1.5);', cause: 'out-of-memory', takesTime: true },
+  { code: 'const all = new Map(); for (let i = 0; ; i += 1) all.set(i, i);', cause: 'out-of-memory', takesTime: true },
+  {
+    code: `const all = []; for (;;) all.push(new Array(1e6).fill('xxxxxxxxxx').join(''));`,
+    cause: 'out-of-memory',
+    takesTime: true,
+  },
   { code: 'for (;;);', cause: 'timeout' },
   { code: 'await new Promise(() => {});', cause: 'timeout' },
   {
