@@ -222,6 +222,8 @@ export const HEAP_MB_DEFAULT = 768;
 export const HEAP_RESERVE_MB = 4096;
 /** How often a process that holds more than the heap of one worker may is looked into. */
 export const HEAP_CHECK_MS = 50;
+/** A thread that has not answered for so long is asked again: each question waits until native code is over. */
+export const HEAP_ANSWER_MS = 5_000;
 /** When a process has grown by this part of the limit, all its workers are asked at once for what they hold. */
 export const HEAP_GROWTH_PART = 1 / 8;
 /** What workers have to finalize their payload when a run stops at once. */

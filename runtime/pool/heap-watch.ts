@@ -8,7 +8,7 @@
  * Threads are asked only when the process as a whole holds more than one of them may: all of them when it has just
  * grown, else one after the other.
  */
-import { HEAP_CHECK_MS, HEAP_GROWTH_PART } from '../../core/limits.ts';
+import { HEAP_ANSWER_MS, HEAP_CHECK_MS, HEAP_GROWTH_PART } from '../../core/limits.ts';
 import { ThreadHeaps } from './thread-heaps.ts';
 
 const MiB = 1024 * 1024;
@@ -27,8 +27,8 @@ export class HeapWatch {
   readonly #limitBytes: number;
   /** in the order in which they are asked */
   readonly #threads = new Set<WatchedThread>();
-  /** have not answered yet: native code does not */
-  readonly #asked = new Set<WatchedThread>();
+  /** who has not answered yet, and since when (`performance.now()`): native code does not before it is over */
+  readonly #asked = new Map<WatchedThread, number>();
   readonly #timer: NodeJS.Timeout;
   /** the least that the process has held since all were asked */
   #leastBytes = Number.POSITIVE_INFINITY;
@@ -44,6 +44,7 @@ export class HeapWatch {
 
   remove(thread: WatchedThread): void {
     this.#threads.delete(thread);
+    this.#asked.delete(thread);
   }
 
   /** Twice is harmless. */
@@ -78,8 +79,10 @@ export class HeapWatch {
   }
 
   #ask(heaps: ThreadHeaps, thread: WatchedThread): void {
-    if (thread.nodeThreadID === 0 || this.#asked.has(thread)) return;
-    this.#asked.add(thread);
+    const nowMs = performance.now();
+    if (thread.nodeThreadID === 0 || nowMs - (this.#asked.get(thread) ?? Number.NEGATIVE_INFINITY) < HEAP_ANSWER_MS)
+      return;
+    this.#asked.set(thread, nowMs);
     void this.#isAboveLimit(heaps, thread.nodeThreadID).then((isAbove) => {
       this.#asked.delete(thread);
       if (isAbove && this.#threads.has(thread)) thread.end();
