@@ -1,8 +1,8 @@
 /** The configuration file: YAML with the keys of the option table. Errors name line and column. */
 import { readFile } from 'node:fs/promises';
 import { dirname, relative } from 'node:path';
-import { isMap, isScalar, LineCounter, parseDocument } from 'yaml';
-import { GranuleError } from '../../core/errors.ts';
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import { describeThrown, GranuleError } from '../../core/errors.ts';
 import type { OptionLayer } from '../options/options.ts';
 
 /**
@@ -36,8 +36,21 @@ export async function readConfigFile(path: string, currentFolder: string): Promi
     if (isScalar(key)) places.set(String(key.value), at(key.range?.[0] ?? 0));
   }
   return {
-    values: document.toJS() as Record<string, unknown>,
+    values: valuesOf(document, name),
     placeOf: (key) => `${places.get(key) ?? name}: ${key}`,
     baseFolder: dirname(path),
   };
+}
+
+/** Throws CONFIG_INVALID for aliases of nothing, and for those that stand for more than anybody has written. */
+function valuesOf(document: Document, name: string): Record<string, unknown> {
+  try {
+    return document.toJS() as Record<string, unknown>;
+  } catch (cause) {
+    const { message } = describeThrown(cause);
+    throw new GranuleError('CONFIG_INVALID', `${name}: its aliases cannot be resolved: ${message}`, {
+      remedy: 'write the values out',
+      cause,
+    });
+  }
 }

@@ -32,6 +32,7 @@ const OTHER_FORMS: readonly (readonly [start: string, remedy: string])[] = [
   ['BZh', 'it is packed with bzip2: unpack it, or pack it with gzip'],
   ['\xfd7zXZ', 'it is packed with xz: unpack it, or pack it with gzip'],
   ['\x28\xb5\x2f\xfd', 'it is packed with zstd: unpack it, or pack it with gzip'],
+  ['{', 'if it is NDJSON: its first line has to be valid JSON by itself, which knows no NaN and no Infinity'],
   ['PK\x03\x04', 'it is a zip archive: unpack it'],
 ];
 

@@ -2,6 +2,7 @@
 import { relative } from 'node:path';
 import type { Command } from 'commander';
 import { EXIT, type ExitCode, isGranuleError } from '../../../core/errors.ts';
+import { printableLine } from '../../../core/printable.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
 import { BUILTIN_PAYLOADS, findBuiltinPayload } from '../../../payloads/builtin/builtin-payloads.ts';
 import type { ResolvedRunOptions } from '../../options/options.ts';
@@ -87,5 +88,5 @@ function greeting(options: ResolvedRunOptions, given: ReadonlySet<string>, surro
   const facts = [`granule ${GRANULE_VERSION}`, `payload ${payload}`, workers, `seed ${seed}`, `out ${out}`];
   const defaults = defaultLimits(given).map(({ key, value }) => `${key} ${value}`);
   const limits = defaults.length === 0 ? '' : `limits by default: ${defaults.join(', ')} (granule config shows all)\n`;
-  return `${facts.join('  ')}\n${limits}`;
+  return `${printableLine(facts.join('  '))}\n${limits}`;
 }
