@@ -149,6 +149,10 @@ class BoardFileWriter implements WorkerBoard {
     this.#write();
   }
 
+  callNative(call: () => void): void {
+    call();
+  }
+
   beginBatch(_batch: number, count: number): void {
     this.#next = 0;
     this.#end = count;

@@ -68,6 +68,8 @@ export interface WorkerBoard {
   tryEnterWaiting(): boolean;
   /** After a message was received. */
   enterRunning(): void;
+  /** Calls something native while foreign code runs: the thread is not ended meanwhile. Not called if it is doomed. */
+  callNative(call: () => void): void;
   /** Begins a batch of `count` tokens. It may find that all of them were taken back. */
   beginBatch(batch: number, count: number): void;
   /** The index of the next token of the batch it has begun, or -1 when none is left. */

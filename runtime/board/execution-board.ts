@@ -193,6 +193,13 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     Atomics.store(this.#words, PHASE, PHASE_RUNNING);
   }
 
+  callNative(call: () => void): void {
+    const from = [PHASE_RUNNING, PHASE_PARKED].find((phase) => this.#changePhase(phase, PHASE_WAITING));
+    if (from === undefined && Atomics.load(this.#words, PHASE) === PHASE_DOOMED) return;
+    call();
+    if (from !== undefined) this.#changePhase(PHASE_WAITING, from);
+  }
+
   beginBatch(batch: number): void {
     this.#batch = batch;
   }

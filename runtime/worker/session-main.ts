@@ -41,7 +41,7 @@ export async function runSession(data: SessionData, board: WorkerBoard): Promise
   });
 
   // A thread that ends while a receive is pending would abort the process: the socket goes first.
-  process.once('exit', () => channel.destroy());
+  process.once('exit', () => board.callNative(() => channel.destroy()));
   process.on('uncaughtException', (error) => session.noteLateError(error, 'exception'));
   process.on('unhandledRejection', (error) => session.noteLateError(error, 'rejection'));
 

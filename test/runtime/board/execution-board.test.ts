@@ -53,6 +53,16 @@ describe('the execution board', () => {
     expect(hasCome).toBe(false);
   });
 
+  it('grants no end while something native is called, which a doomed thread does not', () => {
+    const board = ExecutionBoard.forNewSession();
+    board.tryStart();
+    const granted: boolean[] = [];
+    board.callNative(() => granted.push(board.doom(true)));
+    granted.push(board.doom());
+    board.callNative(() => granted.push(false));
+    expect(granted).toEqual([false, true]);
+  });
+
   it('shows whether a worker goes on that has something to do between two events', async () => {
     const board = ExecutionBoard.forNewSession();
     expect(board.stepsBetweenEvents()).toBeUndefined();
