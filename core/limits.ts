@@ -392,6 +392,8 @@ export const ROOT_SILENCE_MS = 180_000;
 export const ROOT_SIGN_MS = 10_000;
 
 // --- command line
+/** A configuration file: who has more inputs than fit in here gives a list, `@FILE`. */
+export const CONFIG_BYTES_MAX = 256 * KiB;
 /** Redraws of the progress line on a terminal are this far apart. */
 export const PROGRESS_REDRAW_MS = 100;
 /** Plain progress lines are this far apart, or by this part of the events, */

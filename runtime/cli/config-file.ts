@@ -1,8 +1,9 @@
 /** The configuration file: YAML with the keys of the option table. Errors name line and column. */
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { dirname, relative } from 'node:path';
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
 import { describeThrown, GranuleError } from '../../core/errors.ts';
+import { CONFIG_BYTES_MAX } from '../../core/limits.ts';
 import type { OptionLayer } from '../options/options.ts';
 
 /**
@@ -11,9 +12,7 @@ import type { OptionLayer } from '../options/options.ts';
  */
 export async function readConfigFile(path: string, currentFolder: string): Promise<OptionLayer> {
   const name = relative(currentFolder, path) || path;
-  const text = await readFile(path, 'utf8').catch((error: Error) => {
-    throw new GranuleError('CONFIG_INVALID', `configuration file ${name}: ${error.message}`, { cause: error });
-  });
+  const text = await readText(path, name);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number): string => {
@@ -40,6 +39,24 @@ export async function readConfigFile(path: string, currentFolder: string): Promi
     placeOf: (key) => `${places.get(key) ?? name}: ${key}`,
     baseFolder: dirname(path),
   };
+}
+
+/** Throws CONFIG_INVALID for a file that cannot be read or never seems to end. */
+async function readText(path: string, name: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of createReadStream(path, { end: CONFIG_BYTES_MAX })) chunks.push(chunk as Buffer);
+  } catch (cause) {
+    const { message } = describeThrown(cause);
+    throw new GranuleError('CONFIG_INVALID', `configuration file ${name}: ${message}`, { cause });
+  }
+  const bytes = Buffer.concat(chunks);
+  if (bytes.length > CONFIG_BYTES_MAX) {
+    throw new GranuleError('CONFIG_INVALID', `configuration file ${name}: is larger than ${CONFIG_BYTES_MAX} bytes`, {
+      remedy: 'give many inputs as a list in a file of its own: input: "@FILE"',
+    });
+  }
+  return bytes.toString('utf8');
 }
 
 /** Throws CONFIG_INVALID for aliases of nothing, and for those that stand for more than anybody has written. */

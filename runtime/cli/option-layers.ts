@@ -117,8 +117,7 @@ function attributeOf(flag: string): string {
 
 /** `--option KEY=VALUE`, as often as it was given. @throws USAGE */
 export function payloadOptions(pairs: readonly string[]): Record<string, string> {
-  const options: Record<string, string> = {};
-  for (const pair of pairs) {
+  const entries = pairs.map((pair) => {
     const cut = pair.indexOf('=');
     if (cut < 1) {
       throw new GranuleError('USAGE', `--option ${pair}: expected KEY=VALUE`, {
@@ -126,7 +125,8 @@ export function payloadOptions(pairs: readonly string[]): Record<string, string>
         remedy: 'for instance --option effort=3',
       });
     }
-    options[pair.slice(0, cut)] = pair.slice(cut + 1);
-  }
-  return options;
+    return [pair.slice(0, cut), pair.slice(cut + 1)] as const;
+  });
+  // Whatever their names are: `__proto__` is an option like any other, and unknown like most.
+  return Object.fromEntries(entries);
 }

@@ -172,6 +172,7 @@ describe('granule config', () => {
   it.each([
     ['workers: 2\nworkrs: 3\n', {}, 'granule.yaml:2:1: workrs: there is no such option', 'did you mean "workers"'],
     ['seed: 1\nworkers: [1\n', {}, 'granule.yaml:3:', ''],
+    [`input: [${'a.hepmc3, '.repeat(40_000)}]\n`, {}, 'granule.yaml: is larger than 262144 bytes', '"@FILE"'],
     ['input: *nothing\n', {}, 'granule.yaml: its aliases cannot be resolved', 'write the values out'],
     ['- a\n- b\n', {}, 'granule.yaml:1:1: expected options, "key: value"', ''],
     ['seed: 1\nseed: 2\n', {}, 'granule.yaml:2:1: Map keys must be unique', ''],
