@@ -5,7 +5,9 @@
  * with a code of this table. Callers match on `code`, never on the text; codes are never reused or renamed.
  */
 
+import { inspect } from 'node:util';
 import { valuesWithoutSecrets, withoutSecrets } from './address-secrets.ts';
+import { THROWN_VALUE_CHARS_MAX } from './limits.ts';
 
 /** Exit codes of the command line, as users' scripts see them. */
 export const EXIT = {
@@ -432,9 +434,22 @@ export function describeThrown(thrown: unknown): { readonly message: string; rea
     if (typeof thrown === 'object' && thrown !== null && 'message' in thrown && typeof thrown.message === 'string') {
       return { message: thrown.message, stack: '' };
     }
-    return { message: String(thrown), stack: '' };
+    return { message: typeof thrown === 'object' ? inspected(thrown) : String(thrown), stack: '' };
   } catch {
-    // An object without prototype has no text, and a getter of somebody else's may throw.
+    // A getter of somebody else's may throw.
     return { message: 'something was thrown that has no text', stack: '' };
   }
+}
+
+/** An object on one bounded line, `{ weird: true }`; code of its own (`inspect.custom`) is not called. */
+function inspected(thrown: object | null): string {
+  const text = inspect(thrown, {
+    breakLength: Number.POSITIVE_INFINITY,
+    compact: true,
+    customInspect: false,
+    maxArrayLength: 10,
+    maxStringLength: THROWN_VALUE_CHARS_MAX,
+  });
+  const line = text.replace(/\s*\n\s*/g, ' ');
+  return line.length <= THROWN_VALUE_CHARS_MAX ? line : `${line.slice(0, THROWN_VALUE_CHARS_MAX - 1)}…`;
 }

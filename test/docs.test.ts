@@ -115,7 +115,10 @@ order wins, options of the payload are joined name by name. Relative paths in a 
 Unknown keys are refused. \`granule config\` shows what holds and where it comes from; \`granule config --schema\` prints a JSON
 Schema for editors.
 
-${table(['key', 'flag', 'environment', 'default', 'meaning'], rows)}`;
+${table(['key', 'flag', 'environment', 'default', 'meaning'], rows)}
+Remote input also heeds \`BEARER_TOKEN\`, \`BEARER_TOKEN_FILE\` and \`XDG_RUNTIME_DIR\` (where a token is found, see the README), and
+\`http_proxy\`, \`https_proxy\` and \`no_proxy\`.
+`;
     await expect(page).toMatchFileSnapshot('../docs/options.md');
   });
 

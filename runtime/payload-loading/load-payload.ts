@@ -81,7 +81,7 @@ async function findModule(nameOrPath: string): Promise<string> {
     if (looksLikePath) throw new GranuleError('PAYLOAD_UNKNOWN', `there is no payload file ${path}`);
     throw new GranuleError('PAYLOAD_UNKNOWN', `there is no built-in payload "${nameOrPath}"`, {
       details: { builtin: names },
-      remedy: `${suggestNames(nameOrPath, names) ?? `built-in payloads: ${names.join(', ')}`}; for a module of your own give its path: --payload ./${nameOrPath}.ts`,
+      remedy: `${suggestNames(nameOrPath, names) ?? `built-in payloads: ${names.join(', ')}.`} For a module of your own give its path: --payload ./${nameOrPath}.ts`,
     });
   }
   if (found.isFile() && MODULE_PATTERN.test(path)) return path;

@@ -7,9 +7,10 @@ import { GranuleError } from '../../core/errors.ts';
  * Creates the folder and those above it, if need be, and checks that files can be created in it.
  *
  * @param path absolute
+ * @param choice how another folder is named
  * @throws OUTPUT_UNWRITABLE naming the path and the reason
  */
-export function makeOutputFolder(path: string): void {
+export function makeOutputFolder(path: string, choice = 'with --out'): void {
   try {
     makeFolder(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -17,7 +18,7 @@ export function makeOutputFolder(path: string): void {
     throw new GranuleError('OUTPUT_UNWRITABLE', `${path}: cannot be used as output folder: ${reasonOf(error)}`, {
       details: { path },
       cause: error,
-      remedy: 'choose another folder with --out, or check its permissions',
+      remedy: `choose another folder ${choice}, or check its permissions`,
     });
   }
 }

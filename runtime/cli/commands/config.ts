@@ -1,6 +1,6 @@
 /** `granule config`: every option of a run with its value and origin, so that no limit is hidden in a default. */
 import type { Command } from 'commander';
-import { EXIT, type ExitCode } from '../../../core/errors.ts';
+import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { coreCount } from '../../options/cpu-quota.ts';
 import { OPTION_KEYS, OPTION_TABLE, type OptionKey, type OptionText } from '../../options/option-table.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
@@ -23,6 +23,11 @@ function define(command: Command): void {
 async function run({ operands, flags }: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {
   const { explainOptions } = await import('../../options/options.ts');
   if (flags['schema'] === true) {
+    if (operands.length > 0) {
+      throw new GranuleError('USAGE', `too many arguments for 'config --schema': it takes no "${operands[0]}"`, {
+        remedy: 'see: granule config --help',
+      });
+    }
     const { runOptionsJsonSchema } = await import('../../options/option-schema.ts');
     await surroundings.results.write(`${JSON.stringify(runOptionsJsonSchema(), null, 2)}\n`);
     return EXIT.ok;

@@ -54,8 +54,10 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
     case 'add':
       return add(places, parsed, surroundings);
     case 'query':
+      refusePlaces(action, places);
       return query(parsed, surroundings);
     case 'list':
+      refusePlaces(action, places);
       return list(parsed, surroundings);
     case 'verify':
       return verify(places, parsed, surroundings);
@@ -64,6 +66,13 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
         remedy: 'Say add, query, list or verify.',
       });
   }
+}
+
+function refusePlaces(action: string, places: readonly string[]): void {
+  if (places.length === 0) return;
+  throw new GranuleError('USAGE', `too many arguments for 'index ${action}': it takes no "${places[0]}"`, {
+    remedy: 'see: granule index --help',
+  });
 }
 
 async function add(places: readonly string[], parsed: ParsedArguments, surroundings: Surroundings): Promise<ExitCode> {

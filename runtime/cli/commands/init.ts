@@ -43,7 +43,7 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
   const folder = resolve(surroundings.currentFolder, operands[0] ?? '.');
   const files = await projectFiles(template, basename(folder));
   refuseToOverwrite(folder, [...files.keys()]);
-  makeOutputFolder(folder);
+  makeOutputFolder(folder, '(granule init FOLDER)');
   // `wx`: whatever appeared since the look stays as it is.
   for (const [name, text] of files) writeFileSync(join(folder, name), text, { flag: 'wx' });
 

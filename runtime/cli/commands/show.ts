@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { formatEventRangeID } from '../../../core/ids.ts';
 import { printableText } from '../../../core/printable.ts';
-import { formatBytes, formatDuration } from '../../../core/quantities.ts';
+import { formatBytes, formatCount, formatDuration, formatNumberOf } from '../../../core/quantities.ts';
 import type { TableReader } from '../../../dispatcher/table-reader.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { type EventPlace, findEvent } from '../event-reference.ts';
@@ -58,6 +58,11 @@ function asJson(place: EventPlace, range: ShownRange): string {
   });
 }
 
+function timesHandedOut({ attemptNr, failures, losses }: ShownRange): string {
+  const lost = `${formatCount(losses)} ${losses === 1 ? 'loss' : 'losses'}`;
+  return [formatNumberOf(attemptNr, 'time'), formatNumberOf(failures, 'failure'), lost].join(', ');
+}
+
 function asText(place: EventPlace, range: ShownRange, folder: string): string {
   const { file, position } = place;
   const { failure, outputs } = range;
@@ -68,7 +73,7 @@ function asText(place: EventPlace, range: ShownRange, folder: string): string {
     ...(range.lastEvent > range.startEvent ? [['range', `${range.startEvent}-${range.lastEvent}`] as const] : []),
     ['state', range.state],
     ...(eventRangeID === undefined ? [] : [['held as', eventRangeID] as const]),
-    ['handed out', `${range.attemptNr} times, ${range.failures} failures, ${range.losses} losses`],
+    ['handed out', timesHandedOut(range)],
     ...(range.wallMs === undefined ? [] : [['length', formatDuration(range.wallMs)] as const]),
     ...outputs.map(
       ({ stream, file: path, lengthBytes }) => ['output', `${stream}: ${path}, ${formatBytes(lengthBytes)}`] as const,

@@ -78,6 +78,9 @@ describe('the program', () => {
     [['generate', '--events', '3'], '--out is missing', ''],
     [['generate', '--events', 'x', '--out', 'f'], '--events: "x" is not a whole number', ''],
     [['generate', '--events', '3', '--out', 'f', 'g'], 'too many arguments', 'granule generate --help'],
+    [['index', 'query', '--run', '1', '17'], 'too many arguments', 'granule index --help'],
+    [['index', 'list', 'nope'], 'too many arguments', 'granule index --help'],
+    [['config', '--schema', 'nope'], 'too many arguments', 'granule config --help'],
     [
       ['config', '--workers', '0'],
       '--workers: "0" is not a whole number from 1 to 256',

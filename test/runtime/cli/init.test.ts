@@ -127,6 +127,14 @@ it('refuses to overwrite anything, and then writes nothing', async () => {
   expect(readFileSync(join(folder, 'README.md'), 'utf8')).toBe('mine');
 });
 
+it('names its own argument where the folder is a file', async () => {
+  writeFileSync(join(home, 'file'), '');
+  const { code, stderr } = await granule(['init', 'file'], { cwd: home });
+  expect(code).toBe(2);
+  expect(stderr).toContain('choose another folder (granule init FOLDER)');
+  expect(stderr).not.toContain('--out');
+});
+
 it('suggests a template for a misspelt one', async () => {
   const { code, stderr } = await granule(['init', 'x', '--template', 'phyton'], { cwd: home });
   expect(code).toBe(2);

@@ -92,6 +92,8 @@ describe('granule show', () => {
   it('tells where the outputs of a finished event lie', async () => {
     const { stdout } = await granule(['show', '--out', 'out', '--json', 'events-0.hepmc:1'], { cwd: folder });
     expect(JSON.parse(stdout)).toMatchObject({ status: 'finished', outputs: [{ stream: 'OUT', lengthBytes: 100 }] });
+    const { stdout: text } = await granule(['show', '--out', 'out', 'events-0.hepmc:1'], { cwd: folder });
+    expect(text).toMatch(/^handed out +1 time, 0 failures, 0 losses$/m);
   });
 
   it.each([

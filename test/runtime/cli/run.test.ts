@@ -250,7 +250,11 @@ describe('input that is not well formed', () => {
       ['good.hepmc3', 'copy.hepmc3', '--payload', 'digest'],
       /same content.*good\.hepmc3.*copy\.hepmc3/s,
     ],
-    ['an unknown payload', ['good.hepmc3', '--payload', 'digets'], /digets.*did you mean "digest"/s],
+    [
+      'an unknown payload',
+      ['good.hepmc3', '--payload', 'digets'],
+      /digets.*did you mean "digest"\? For a module of your own/s,
+    ],
     ['a payload file that is missing', ['good.hepmc3', '--payload', './none.ts'], /none\.ts/],
     ['a payload with a syntax error', ['good.hepmc3', '--payload', './bad.ts'], /bad\.ts:2:\d+/],
     ['a wrong option', ['good.hepmc3', '--payload', 'spin', '--option', 'meanM=3'], /meanM.*meanMs/s],
