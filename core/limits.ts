@@ -155,8 +155,8 @@ export const LONG_EVENT_MS = 1;
 export const CODE_EXECUTED_BYTES = 66 * KiB;
 export const CODE_EXECUTED_BYTES_LONG_EVENTS = 20 * CODE_EXECUTED_BYTES;
 /**
- * Reports gather for so long after the last ones were sent, unless they are many, or nothing is in the hands of workers:
- * where each record costs the workers a millisecond, ten a second are enough.
+ * Reports gather for so long after the last ones were sent, unless they are many, some tell of a failure, or nothing is in
+ * the hands of workers: where each record costs the workers a millisecond, ten a second are enough.
  */
 export const REPORTS_GATHER_MS = 100;
 export const REPORTS_GATHERED_MAX = 64;

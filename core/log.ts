@@ -43,14 +43,16 @@ export interface LoggerFactory {
 export function createLoggerFactory(options: {
   readonly level: LogLevel;
   readonly file: string | number;
-}): LoggerFactory & { flush(): void } {
+}): LoggerFactory {
   // Synchronous: a line written before a kill -9 is on disk's page cache, not in our memory.
   const sink = destination({ dest: options.file, sync: true, mkdir: true });
+  // A full disk is told of by whoever cannot record results on it. That lines are missing must neither hide that nor end
+  // the process, as an error without a listener would.
+  sink.on('error', () => undefined);
   const lines = { write: (line: string) => sink.write(withoutSecrets(line)) };
   const root: PinoLogger = pino({ level: options.level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, lines);
   return {
     forComponent: (component, fields = {}) => root.child({ component, ...fields }),
-    flush: () => sink.flushSync(),
   };
 }
 

@@ -52,7 +52,7 @@ class Run {
   readonly #meter: RunMeter;
   /** aborted when the run is forced to stop, or breaks */
   readonly #abort = new AbortController();
-  #loggers!: LoggerFactory & { flush(): void };
+  #loggers!: LoggerFactory;
   #reading: InputReading | undefined;
   #flow: Flow | undefined;
   #drainReason: DrainReason | undefined;
@@ -232,22 +232,18 @@ class Run {
     facts: Pick<ConcludedRun, 'task' | 'payload' | 'reading' | 'partial' | 'recoveredEvents' | 'processingMs'>,
   ): Promise<RunSummary> {
     const { concludeRun } = await import('./run/run-conclusion.ts');
-    try {
-      const summary = concludeRun({
-        ...facts,
-        options: this.#options,
-        folders: this.#folders,
-        surroundings: this.#surroundings,
-        meter: this.#meter,
-        copyCount: this.#flow?.copyCount ?? 0,
-        drainReason: this.#drainReason,
-        reason: this.#reason,
-      });
-      this.events.emit('run:ended', summary);
-      return summary;
-    } finally {
-      this.#loggers.flush();
-    }
+    const summary = concludeRun({
+      ...facts,
+      options: this.#options,
+      folders: this.#folders,
+      surroundings: this.#surroundings,
+      meter: this.#meter,
+      copyCount: this.#flow?.copyCount ?? 0,
+      drainReason: this.#drainReason,
+      reason: this.#reason,
+    });
+    this.events.emit('run:ended', summary);
+    return summary;
   }
 
   #checkHalt(): void {

@@ -51,9 +51,15 @@ export class Stager {
   add(reports: readonly RangeReport[]): void {
     for (const report of reports) this.#queue.push(report);
     if (this.#sendingCount > 0) return;
-    const waitMs = this.#sentAtMs + REPORTS_GATHER_MS - performance.now();
-    if (waitMs <= 0 || this.#queue.length >= REPORTS_GATHERED_MAX || this.#listeners.isLast()) this.#sendGathered();
+    const waitMs = this.#isUrgent(reports) ? 0 : this.#sentAtMs + REPORTS_GATHER_MS - performance.now();
+    if (waitMs <= 0) this.#sendGathered();
     else this.#gathering ??= setTimeout(() => this.#sendGathered(), waitMs);
+  }
+
+  /** Somebody waits for them: for the end, for another attempt, or for the word that the payload is broken. */
+  #isUrgent(reports: readonly RangeReport[]): boolean {
+    if (this.#queue.length >= REPORTS_GATHERED_MAX || this.#listeners.isLast()) return true;
+    return reports.some(({ kind }) => kind === 'failed');
   }
 
   /** Reports that are not answered yet. */

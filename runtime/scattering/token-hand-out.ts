@@ -3,8 +3,8 @@
  * the token scatterer, which talks to the workers.
  *
  * - Tokens are handed out in the order of the queue to whoever has room: first to workers that wait, then one batch ahead
- *   to those that execute. Nobody is given work ahead while another worker is about to ask for its first: where events are
- *   long, what comes early in the queue would wait behind one of them.
+ *   to those that execute. Nobody is given work ahead while another worker waits or is about to ask for its first: where
+ *   events are long, what comes early in the queue would wait behind one of them.
  * - At the tail, when the queue holds all that is left, batches shrink, so that its order holds to the end.
  * - A worker that waits beside an empty queue gets half of what waits in the hands of another one, so nothing waits behind
  *   a long event while a core is idle. One that still has a batch takes nothing from others.
@@ -113,7 +113,7 @@ export class TokenHandOut {
 
   /** Gives a worker as many batches as it may have, as far as the queue reaches. */
   supply(worker: ServedWorker): void {
-    while (worker.hasRoom && (worker.isWaiting || !this.#awaitsWorker())) {
+    while (worker.hasRoom && (worker.isWaiting || !this.#othersComeFirst())) {
       const tokens = this.#takeQueued(worker);
       if (tokens.length === 0) return;
       this.#give(worker, tokens);
@@ -147,8 +147,11 @@ export class TokenHandOut {
     for (const worker of this.#workers.values()) this.supply(worker);
   }
 
-  #awaitsWorker(): boolean {
-    for (const { isAbsent, takes } of this.#workers.values()) if (isAbsent && takes !== 'suspects') return true;
+  /** Some worker has nothing to do, or is about to ask for its first batch. */
+  #othersComeFirst(): boolean {
+    for (const { isAbsent, isWaiting, takes } of this.#workers.values()) {
+      if ((isAbsent || isWaiting) && takes !== 'suspects') return true;
+    }
     return false;
   }
 

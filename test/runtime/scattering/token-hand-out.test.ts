@@ -191,6 +191,14 @@ describe('the hand-out of tokens', () => {
     );
   });
 
+  it('gives each of the workers that wait a token before it gives any of them two', () => {
+    const { handOut, workers } = setUp(2);
+    for (const worker of workers) worker.step(handOut);
+    handOut.add([held(0), held(1), held(2), held(3)]);
+    for (let step = 0; step < 2; step += 1) for (const worker of workers) worker.step(handOut);
+    expect(workers.map(({ executed }) => executed)).toEqual([[0], [1]]);
+  });
+
   it('lets a worker close its files again when it has executed what another one gave back', () => {
     const { handOut, workers } = setUp(2);
     const [one, two] = workers as [SteppedWorker, SteppedWorker];
