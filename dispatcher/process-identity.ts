@@ -54,6 +54,11 @@ export function identifyProcess(pid: number): ProcessIdentity {
   return { host: thisHost, pid, bootID, pidNamespace, startTicks: startTicksOf(pid) ?? 0 };
 }
 
+/** Some process on this host has this pid now, not necessarily the one that is meant. */
+export function isPidInUse(pid: number): boolean {
+  return startTicksOf(pid) !== undefined;
+}
+
 /** `unknown`: it lives, if it does, where this process cannot see it. */
 export function livenessOf(identity: ProcessIdentity): 'alive' | 'dead' | 'unknown' {
   if (identity.host !== thisHost) {

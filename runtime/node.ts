@@ -25,7 +25,7 @@ import type { RunHandle, RunSurroundings } from './run/run-handle.ts';
 import { RunMeter } from './run/run-meter.ts';
 import { type RunParts, removeOldRun, startParts } from './run/run-parts.ts';
 import { progressOf } from './run/run-progress.ts';
-import { recoverRun } from './run/run-recovery.ts';
+import { recoverRun, removeRemains } from './run/run-recovery.ts';
 import type { RunSummary } from './run/run-summary.ts';
 import { openTask, type RunTask } from './run/run-task.ts';
 import { writeStartRecord } from './run/start-record.ts';
@@ -129,6 +129,7 @@ class Run {
         partial = await this.#process(parts, task);
         processingMs = performance.now() - startedMs;
       }
+      if (!isUnfinished(dispatcher, task.taskID)) await this.#removeRemains(dispatcher, task);
     } finally {
       await parts.close();
     }
@@ -244,6 +245,15 @@ class Run {
     });
     this.events.emit('run:ended', summary);
     return summary;
+  }
+
+  /** Never throws: what cannot be removed is in nobody's way. */
+  async #removeRemains(dispatcher: Dispatcher, task: RunTask): Promise<void> {
+    try {
+      await removeRemains(dispatcher, task, this.#folders);
+    } catch (error) {
+      this.#loggers.forComponent('cli').warn({ error: String(error) }, 'remains of the run could not be removed');
+    }
   }
 
   #checkHalt(): void {

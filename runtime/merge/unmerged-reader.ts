@@ -176,7 +176,7 @@ export class UnmergedReader {
       const ownHeader = Uint8Array.from(header);
       shared = { header: ownHeader, headerCrc: crc32(ownHeader), info, bodyBytes: body.length, takenBytes: 0 };
       if (this.#shared.size === MERGE_SHARED_FILES_MAX) {
-        // Forgotten, the file is not removed with its last range but when the aggregation folder is swept.
+        // Forgotten, the file is not removed with its last range but when the run is complete.
         for (const oldest of this.#shared.keys()) {
           this.#shared.delete(oldest);
           break;

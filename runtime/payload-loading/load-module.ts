@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bundlePayload } from './bundle-payload.ts';
 import { describePayload, type LoadedPayload } from './describe-payload.ts';
+import { halfBundlePath } from './half-bundles.ts';
 import { BUNDLE_ENDING, importPayloadModule } from './import-payload.ts';
 import type { PayloadCall } from './payload-call.ts';
 import { describeUserError } from './user-error.ts';
@@ -42,7 +43,7 @@ async function bundleAndKeep(source: string, folder: string): Promise<string> {
   const path = bundlePath(folder, identity);
   await mkdir(folder, { recursive: true });
   const place = async (target: string, text: string): Promise<void> => {
-    const temporary = `${target}.${process.pid}.tmp`;
+    const temporary = halfBundlePath(target);
     await writeFile(temporary, text);
     await rename(temporary, target);
   };

@@ -7,9 +7,7 @@
  * *every* declared stream. An event that left out a stream, or wrote nothing, cannot be told from one that was killed
  * before it got there: it is executed again. The same holds for streams of format `bytes`, whose files nobody can check.
  */
-import type { Dirent } from 'node:fs';
 import { readFileSync } from 'node:fs';
-import { readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
@@ -19,6 +17,7 @@ import { formatEventRangeID } from '../../core/ids.ts';
 import { ADOPTION_SLICE_FILES } from '../../core/limits.ts';
 import type { SequenceRule } from '../../core/messages.ts';
 import type { OutputFormat } from '../../payloads/formats/event-format.ts';
+import { removeUnmerged, unmergedEntries } from './unmerged-folder.ts';
 
 /** A range that was in a consumer's hands when the program died. */
 export interface AdoptableRange {
@@ -69,23 +68,16 @@ export async function adoptOutputs(request: AdoptionRequest): Promise<AdoptionRe
   const adoptable = indexAdoptable(request);
   const found = new Map<AdoptableRange, FilesByStream>();
   const surplus: string[] = [];
-  for (const shard of await entriesOf(aggregationFolder)) {
-    if (!shard.isDirectory()) {
-      surplus.push(shard.name);
+  for await (const { file, name, isFile } of unmergedEntries(aggregationFolder)) {
+    if (recordedFiles.has(file)) continue;
+    const dot = name.indexOf('.');
+    const range = adoptable.get(name.slice(dot + 1));
+    if (range === undefined || !isFile) {
+      surplus.push(file);
       continue;
     }
-    for (const entry of await entriesOf(join(aggregationFolder, shard.name))) {
-      const file = `${shard.name}/${entry.name}`;
-      if (recordedFiles.has(file)) continue;
-      const dot = entry.name.indexOf('.');
-      const range = adoptable.get(entry.name.slice(dot + 1));
-      if (range === undefined || !entry.isFile()) {
-        surplus.push(file);
-        continue;
-      }
-      const files: FilesByStream = found.get(range) ?? new Map();
-      found.set(range, files.set(entry.name.slice(0, dot), file));
-    }
+    const files: FilesByStream = found.get(range) ?? new Map();
+    found.set(range, files.set(name.slice(0, dot), file));
   }
   const adopted: AdoptedRange[] = [];
   let sinceYield = 0;
@@ -98,7 +90,7 @@ export async function adoptOutputs(request: AdoptionRequest): Promise<AdoptionRe
     sinceYield = 0;
     await setImmediate();
   }
-  await removeAll(aggregationFolder, surplus);
+  await removeUnmerged(aggregationFolder, surplus);
   return { adopted, removedFileCount: surplus.length };
 }
 
@@ -152,36 +144,5 @@ function countRecords(bytes: Uint8Array, format: OutputFormat): number | undefin
   } catch (error) {
     if (isGranuleError(error) && error.code === 'OUTPUT_DAMAGED') return undefined;
     throw error;
-  }
-}
-
-async function entriesOf(folder: string): Promise<Dirent[]> {
-  try {
-    return await readdir(folder, { withFileTypes: true });
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-async function removeAll(folder: string, files: readonly string[]): Promise<void> {
-  for (let first = 0; first < files.length; first += ADOPTION_SLICE_FILES) {
-    const slice = files.slice(first, first + ADOPTION_SLICE_FILES);
-    await Promise.all(slice.map((file) => removeEntry(join(folder, file))));
-  }
-  for (const shard of await entriesOf(folder)) {
-    if (!shard.isDirectory() || (await entriesOf(join(folder, shard.name))).length > 0) continue;
-    await rmdir(join(folder, shard.name));
-  }
-}
-
-async function removeEntry(path: string): Promise<void> {
-  try {
-    await unlink(path);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ENOENT') return;
-    // Somebody put a folder here; it is in nobody's table either.
-    await rm(path, { recursive: true });
   }
 }

@@ -10,11 +10,13 @@ import { type DamagedOutput, findDamagedOutputs } from '../merge/completed-check
 import { sweepGrowingFolder } from '../merge/growing-sweep.ts';
 import { streamFormat } from '../merge/output-names.ts';
 import type { ResolvedRunOptions } from '../options/options.ts';
+import { removeHalfBundles } from '../payload-loading/half-bundles.ts';
 import { TEMPORARY_SUFFIX } from '../worker/event-file.ts';
 import { countEvents } from './event-counts.ts';
 import type { NodeEvents } from './run-events.ts';
 import { lastReport, type RunFolders } from './run-folders.ts';
 import type { RunTask } from './run-task.ts';
+import { removeUnrecorded } from './unmerged-folder.ts';
 
 /** Counts are of ranges and files. */
 interface Recovered {
@@ -77,6 +79,7 @@ async function recoverTask(
     await dispatcher.resetOutput({ taskID, outputIndex, message: problem });
   }
   sweepGrowingFolder(folders, completed);
+  await removeHalfBundles(folders.bundles);
   if (!dispatcher.recovery.afterDeath) return { returnedCount: 0, adoptedCount: 0, damaged };
   const { adoptOutputs } = await import('./adoption.ts');
   const ranges = [...dispatcher.adoptable(taskID)];
@@ -105,6 +108,19 @@ async function recoverTask(
   await removeHalfWritten(folders.workers);
   await dispatcher.releaseDead(taskID, inExecution);
   return { returnedCount: ranges.length - adopted.length, adoptedCount: adopted.length, damaged };
+}
+
+/**
+ * What a complete run leaves when some of its starts ended early. A merger removes a file that several ranges share when it
+ * has taken all of them itself, and does not know which ones an earlier start took. Nobody may write there any more.
+ */
+export async function removeRemains(
+  dispatcher: Dispatcher,
+  { taskID }: Pick<RunTask, 'taskID'>,
+  folders: Pick<RunFolders, 'workers' | 'aggregation'>,
+): Promise<void> {
+  takeBoardFiles(folders.workers);
+  await removeUnrecorded(folders.aggregation, dispatcher.unmergedFiles(taskID));
 }
 
 /** Event files that dead workers had not completed: each has a name that nobody will use again. */

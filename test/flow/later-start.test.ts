@@ -1,4 +1,5 @@
-import { readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { RunEventMap } from '../../runtime/run/run-events.ts';
@@ -125,5 +126,49 @@ describe('a later start', () => {
       code: 'RUN_DIFFERS',
       message: expect.stringContaining('input: with third.ndjson'),
     });
+  });
+});
+
+describe('a run that is complete', () => {
+  const below = (...names: string[]): string => join(folder.outPath, '.granule', ...names);
+
+  it('leaves no file whose ranges were merged by more than one start', async () => {
+    // Events 1, 2, 4 and 5 may share a file. The first start merges two of them, the second one the others.
+    const repaired = join(folder.path, 'repaired');
+    folder.setPayload(
+      echoing(`const { existsSync } = await import('node:fs');
+      if (n === 3 && !existsSync(${JSON.stringify(repaired)})) {
+        if (globalThis.failed) await new Promise((resolve) => setTimeout(resolve, 10_000));
+        globalThis.failed = true;
+        throw new Error('not yet');
+      }`),
+    );
+    const options = { workers: 1, sequence: 'events:4', speculate: false };
+    const first = folder.start({ ...options, limit: 5 });
+    let finished = 0;
+    first.events.on('events:finished', ({ eventCount }) => {
+      finished += eventCount;
+      if (finished === 4) first.force();
+    });
+    expect(await first.done).toMatchObject({ ending: 'interrupted', events: { finished: 4 } });
+    expect(folder.leftIn('unmerged')).not.toEqual([]);
+    writeFileSync(repaired, '');
+    expect(await folder.run(options)).toMatchObject({ ending: 'complete', events: { finished: 20 } });
+    expect(folder.merged()).toHaveLength(20);
+    expect(folder.leftIn('unmerged')).toEqual([]);
+  });
+
+  it('is rid of what earlier starts left there, also when nothing was left to do', async () => {
+    await folder.run();
+    mkdirSync(below('unmerged', '6'), { recursive: true });
+    writeFileSync(below('unmerged', '6', 'OUT.1-1-1-7000-1'), 'merged long ago');
+    writeFileSync(below('workers', 'worker_1', 'board'), new Float64Array(10));
+    const { pid } = spawnSync(process.execPath, ['--version']);
+    writeFileSync(below('payloads', `0123.mjs.${pid}.tmp`), 'half');
+    writeFileSync(below('payloads', `0123.mjs.${process.ppid}.tmp`), 'being written');
+    expect(await folder.run()).toMatchObject({ ending: 'complete' });
+    expect(folder.leftIn('unmerged')).toEqual([]);
+    expect(folder.leftIn('workers')).not.toContain('board');
+    expect(folder.leftIn('payloads').filter((name) => name.endsWith('.tmp'))).toEqual([`0123.mjs.${process.ppid}.tmp`]);
   });
 });

@@ -1,7 +1,8 @@
 /** The merge service on a real event table, with no other stimulus than the table's own. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../../core/clock.ts';
 import type { LeasedRange, RangeUpdate } from '../../../core/dispatcher-api.ts';
@@ -11,6 +12,7 @@ import { Dispatcher } from '../../../dispatcher/dispatcher.ts';
 import type { MergeFolders } from '../../../runtime/merge/merge-messages.ts';
 import { MergeService } from '../../../runtime/merge/merge-service.ts';
 import type { OutputNaming } from '../../../runtime/merge/output-names.ts';
+import { removeRemains } from '../../../runtime/run/run-recovery.ts';
 import { createMergeFolders, removeMergeFolders, writeUnmerged } from './unmerged-files.ts';
 
 const FILE_COUNT = 3;
@@ -73,6 +75,21 @@ function execute(range: LeasedRange): RangeUpdate {
   const output = { bytes: Buffer.from(line(rangeIndex)), recordCount: 1 };
   const outputs = [writeUnmerged(folders, range, 'LINES', output)];
   return { kind: 'finished', rangeIndex, attemptNr, outputs, wallMs: 1, cpuMs: 1 };
+}
+
+/** Ranges whose outputs are in one file, named after the first of them. */
+function executeTogether(ranges: readonly LeasedRange[]): RangeUpdate[] {
+  const [first] = ranges;
+  if (first === undefined) return [];
+  const lines = ranges.map(({ rangeIndex }) => Buffer.from(line(rangeIndex)));
+  const whole = writeUnmerged(folders, first, 'LINES', { bytes: Buffer.concat(lines), recordCount: lines.length });
+  let offsetBytes = 0;
+  return ranges.map(({ rangeIndex, attemptNr }, index) => {
+    const bytes = lines[index] ?? Buffer.alloc(0);
+    const place = { offsetBytes, lengthBytes: bytes.length, headerBytes: 0, crc32: crc32(bytes), recordCount: 1 };
+    offsetBytes += bytes.length;
+    return { kind: 'finished', rangeIndex, attemptNr, outputs: [{ ...whole, ...place }], wallMs: 1, cpuMs: 1 };
+  });
 }
 
 /** Tells the service what the table says, and whoever waits that there may be work. */
@@ -144,4 +161,35 @@ describe('merging beside processing', () => {
     const merged = readFileSync(join(folders.out, 'run.LINES.00001.ndjson'), 'utf8');
     expect(merged).toBe(ranges.map(({ rangeIndex }) => line(rangeIndex)).join(''));
   });
+});
+
+it('a file whose ranges were merged by two starts stays while the table refers to it, and no longer', async () => {
+  const workers = join(folders.out, 'workers');
+  mkdirSync(workers);
+  const taskID = await submit({ fileCount: 1 });
+  await dispatcher.sealTask(taskID);
+  const consumer = { consumerID: 'one', host: 'localhost', pid: process.pid };
+  const job = await dispatcher.getJob({ consumer, taskID });
+  const request = { consumerID: 'one', jobID: job?.jobID ?? 0 };
+  const ranges = await dispatcher.getEventRanges({ ...request, rangeCount: 20 });
+  await dispatcher.cancelRanges(
+    taskID,
+    Array.from({ length: EVENTS_PER_FILE - 20 }, (_, index) => 20 + index),
+  );
+  const late = ranges.slice(2, 3);
+  const shared = executeTogether([...ranges.slice(0, 2), ...ranges.slice(3)]);
+  const path = join(folders.aggregation, shared[0]?.kind === 'finished' ? (shared[0].outputs[0]?.file ?? '') : '');
+  for (const isLast of [false, true]) {
+    const updates = isLast ? late.map(execute) : shared;
+    await dispatcher.updateEventRanges({ ...request, updates });
+    const service = start(taskID, { kind: 'input-file' });
+    await service.flush();
+    await service.close();
+    expect(existsSync(path)).toBe(true);
+    await removeRemains(dispatcher, { taskID }, { workers, aggregation: folders.aggregation });
+    expect(existsSync(path)).toBe(!isLast);
+  }
+  const merged = readFileSync(join(folders.out, 'in0.LINES.ndjson'), 'utf8');
+  expect(merged).toBe(ranges.map(({ rangeIndex }) => line(rangeIndex)).join(''));
+  expect(readdirSync(folders.aggregation)).toEqual([]);
 });
