@@ -11,11 +11,12 @@ import { afterAll, expect, it } from 'vitest';
 import { openTableReader } from '../../../dispatcher/table-reader.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../../payloads/generator/toy-generator.ts';
 import type { RunSummary } from '../../../runtime/run/run-summary.ts';
+import { PROPERTY_SEED } from '../../property-seed.ts';
 import { granule, PROGRAM } from '../../runtime/cli/program.ts';
 
 const EVENTS = 2000;
 const KILLS = Number(process.env['GRANULE_RUN_KILLS'] ?? 20);
-const SEED = Number(process.env['GRANULE_SEED'] ?? Date.now() % 1_000_000);
+const SEED = PROPERTY_SEED;
 const STARTS_MAX = 10 * KILLS;
 
 const folder = mkdtempSync(join(tmpdir(), 'granule-kill-'));
@@ -38,7 +39,7 @@ export default {
 };
 `;
 
-/** A linear congruential generator: moments are replayable by GRANULE_SEED. */
+/** A linear congruential generator: moments are replayable by GRANULE_TEST_SEED. */
 function randomMoments(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -118,7 +119,7 @@ function filesLeft(kind: string): string[] {
   return entries.filter((entry) => entry.isFile()).map((entry) => entry.name);
 }
 
-it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_SEED=${SEED})`, async () => {
+it(`loses nothing and doubles nothing over ${KILLS} kills (GRANULE_TEST_SEED=${SEED})`, async () => {
   const settings = { seed: 7, energyGeV: 91.2, meanPrimaries: 4 };
   const events = Array.from({ length: EVENTS }, (_, index) => toyEventText(settings, index + 1));
   writeFileSync(join(folder, 'toy.hepmc3'), toyHeader() + events.join('') + toyFooter());
