@@ -21,9 +21,21 @@ export class Fifo<Item> {
     if (this.length === 0) return undefined;
     const item = this.#list[this.#front];
     this.#list[this.#front] = undefined;
-    this.#front += 1;
-    if (this.#front >= COMPACTED_FROM && 2 * this.#front >= this.#list.length) this.#replace(this.#left());
+    this.#advance(1);
     return item;
+  }
+
+  /** Up to `count` from the front, in order. */
+  take(count: number): Item[] {
+    const taken = this.#list.slice(this.#front, this.#front + count) as Item[];
+    this.#list.fill(undefined, this.#front, this.#front + taken.length);
+    this.#advance(taken.length);
+    return taken;
+  }
+
+  /** To the front, in the order given. */
+  putBack(items: readonly Item[]): void {
+    if (items.length > 0) this.#replace([...items, ...this.#left()]);
   }
 
   /** Leaves out what is not wanted any more; the others keep their order. */
@@ -36,6 +48,11 @@ export class Fifo<Item> {
     const all = this.#left();
     this.#replace([]);
     return all;
+  }
+
+  #advance(count: number): void {
+    this.#front += count;
+    if (this.#front >= COMPACTED_FROM && 2 * this.#front >= this.#list.length) this.#replace(this.#left());
   }
 
   #left(): Item[] {

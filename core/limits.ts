@@ -96,7 +96,6 @@ export const HISTOGRAMS_MAX = 1_000;
 export const HISTOGRAM_VALUE_MAX = 1e100;
 /** A value found, as shown in a message. */
 export const SHOWN_VALUE_CHARS_MAX = 80;
-
 /** An object thrown that is no error, as shown in a message. */
 export const THROWN_VALUE_CHARS_MAX = 500;
 /** The end of what a child process printed, kept for the report of a failure. */

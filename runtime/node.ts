@@ -5,7 +5,6 @@
  * A run ends *complete*, or early: drained (SIGTERM, wall time, a source that is gone, `-n`, the halt rule), or with an
  * error. Whichever it is, what was finished is durable and the same command goes on.
  */
-import { setMaxListeners } from 'node:events';
 import { GranuleError } from '../core/errors.ts';
 import { DRAIN_RESERVE_FRACTION, DRAIN_RESERVE_MS, PROGRESS_MS } from '../core/limits.ts';
 import { createLoggerFactory, type LoggerFactory } from '../core/log.ts';
@@ -65,8 +64,6 @@ class Run {
     this.#surroundings = surroundings;
     this.#folders = runFolders(options.outFolder, options.indexFolder);
     this.#meter = new RunMeter(options.failuresMax);
-    // Every input that is being indexed listens, and more.
-    setMaxListeners(0, this.#abort.signal);
     // The log file exists only once the folders do: what a listener throws before that has nowhere to go.
     this.events = new NodeEvents({
       debug: () => undefined,

@@ -3,9 +3,10 @@
  * write the same file beside their board in memory when it must be known, after a death of the whole program, what was
  * in execution.
  *
- * Layout, Float64 values: 0 to 8 are the worker's (`version`, `phase`, `sequence`, rangeIndex (negative for a hook), position, start, aborted
- * sequence, messages taken, `version` again), 9 is the supervisor's (time-out in ms). A reader takes the worker's values as one when both
- * versions are the same. The file is never flushed: it has to outlive processes, not the machine.
+ * Layout, Float64 values: 0 to 8 are the worker's (`version`, `phase`, `sequence`, rangeIndex (negative for a hook),
+ * position, start, aborted sequence, messages taken, `version` again), 9 is the supervisor's (time-out in ms). A reader
+ * takes the worker's values as one when both versions are the same. The file is never flushed: it has to outlive
+ * processes, not the machine.
  *
  * Tokens of a batch cannot be taken back from a process: that would need a lock that a killed one may hold. Its batches
  * are small instead (`PROCESS_BATCH_WORK_MS`).

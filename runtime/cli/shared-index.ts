@@ -1,5 +1,4 @@
 /** The event index that is shared between runs, for commands that fill it or look things up in it. */
-import { setMaxListeners } from 'node:events';
 import { cpus, userInfo } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -82,8 +81,6 @@ export async function indexPlaces(
     sources,
   });
   const errors = [...refused];
-  // Every file waits for it.
-  setMaxListeners(0, signal);
   const answers = await Promise.all(
     places.map(async ({ place }): Promise<IndexedPlace[]> => {
       const known = isRemotePlace(place) ? place : resolve(currentFolder, place);

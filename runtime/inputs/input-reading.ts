@@ -5,7 +5,6 @@
  * A file is *awaited* until it is *usable*, *refused*, or *gone* (its servers cannot be reached now). A run need not wait
  * for all: it takes those that are usable, and later more of them.
  */
-import { setMaxListeners } from 'node:events';
 import { resolve } from 'node:path';
 import { placeWithoutSecrets } from '../../core/address-secrets.ts';
 import { GranuleError } from '../../core/errors.ts';
@@ -87,8 +86,6 @@ export class InputReading {
     this.#isIndexShared = options.indexFolder !== null;
     this.#inOrder = options.eventsPerOutput !== null || options.limitEvents !== null;
     this.#answers = files.map(() => undefined);
-    // Every file that is being indexed listens.
-    setMaxListeners(0, this.#abort.signal);
     if (this.#inOrder) this.#untaken = files.map((_, index) => index);
     this.#awaitedCount = files.length;
     this.#awaitedLocalCount = files.filter(({ places }) => !isRemotePlace(places[0])).length;

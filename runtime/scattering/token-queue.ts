@@ -2,20 +2,16 @@
  * Tokens nobody holds, in hand-out order. Suspects (in flight when the whole program died) wait in a lane of their own:
  * they are for workers that are child processes.
  */
+import { Fifo } from '../../core/fifo.ts';
 import type { HeldToken } from './held-tokens.ts';
 
-/** Taken tokens are cut off the front of the list when they are this many, and half of it. */
-const COMPACTED_FROM = 1024;
-
 export class TokenQueue {
-  /** from `#front` on */
-  #ordinary: HeldToken[] = [];
-  #front = 0;
-  #suspects: HeldToken[] = [];
+  readonly #ordinary = new Fifo<HeldToken>();
+  readonly #suspects = new Fifo<HeldToken>();
   #bytes = 0;
 
   get ordinaryCount(): number {
-    return this.#ordinary.length - this.#front;
+    return this.#ordinary.length;
   }
 
   get suspectCount(): number {
@@ -39,21 +35,15 @@ export class TokenQueue {
 
   /** At the front, in the order given. */
   putBack(back: readonly HeldToken[]): void {
-    this.#suspects.unshift(...back.filter((held) => held.token.suspect));
-    this.#ordinary = [...back.filter((held) => !held.token.suspect), ...this.#ordinary.slice(this.#front)];
-    this.#front = 0;
+    this.#suspects.putBack(back.filter((held) => held.token.suspect));
+    this.#ordinary.putBack(back.filter((held) => !held.token.suspect));
     for (const held of back) this.#bytes += held.bytes?.length ?? 0;
   }
 
   /** Up to `count` that are no suspects. */
   take(count: number): HeldToken[] {
-    const taken = this.#ordinary.slice(this.#front, this.#front + count);
-    this.#front += taken.length;
+    const taken = this.#ordinary.take(count);
     for (const held of taken) this.#bytes -= held.bytes?.length ?? 0;
-    if (this.#front > COMPACTED_FROM && this.#front * 2 > this.#ordinary.length) {
-      this.#ordinary = this.#ordinary.slice(this.#front);
-      this.#front = 0;
-    }
     return taken;
   }
 
@@ -64,11 +54,7 @@ export class TokenQueue {
   }
 
   takeAll(): HeldToken[] {
-    const all = [...this.#ordinary.slice(this.#front), ...this.#suspects];
-    this.#ordinary = [];
-    this.#front = 0;
-    this.#suspects = [];
     this.#bytes = 0;
-    return all;
+    return [...this.#ordinary.clear(), ...this.#suspects.clear()];
   }
 }
