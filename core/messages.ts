@@ -103,7 +103,12 @@ export interface ExtractorConnected {
   readonly kind: 'extractor-connected';
 }
 
-export type FromExtractor = ExtractedTokens | ExtractionFailed | ExtractorFailed | ExtractorConnected;
+/** The last message: whoever has received it has received everything, and lets the extractor's thread end. */
+export interface NothingFollows {
+  readonly kind: 'nothing-follows';
+}
+
+export type FromExtractor = ExtractedTokens | ExtractionFailed | ExtractorFailed | ExtractorConnected | NothingFollows;
 
 // --- token scatterer → worker ----------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ export function moduleForNode(path: string): URL {
     bundle: true,
     packages: 'external',
     platform: 'node',
+    target: 'node20',
     format: 'esm',
     logLevel: 'silent',
   });

@@ -10,6 +10,8 @@
  *   (see {@link Arrivals}), and sends what is taken at once;
  * - what such a thread sends is text, of which ZeroMQ makes a copy: bytes it would send from the thread's memory, some time
  *   later, and whoever dies meanwhile has sent something else;
+ * - a thread that sends bytes ends after its peer has received the last of them: until then ZeroMQ sends from its memory,
+ *   and afterwards reports that to the thread (see `token-extractor.thread.ts`);
  * - a thread is not ended while it loads ZeroMQ or is in one of its calls (see `execution-board.ts`);
  * - a socket has one send at a time: {@link SendQueue} serialises them;
  * - a thread that dies by an uncaught exception closes its channels first;

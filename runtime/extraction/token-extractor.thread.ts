@@ -3,7 +3,8 @@
  * looked up and their bytes planned as soon as they come, while those of earlier ones are still being fetched. It is
  * started with the run, so that it has loaded, and knows its servers, by the time that inputs are indexed.
  */
-import { workerData } from 'node:worker_threads';
+import { once } from 'node:events';
+import { parentPort, workerData } from 'node:worker_threads';
 import { assert, assertNever } from '../../core/assert.ts';
 import type { LeasedRange } from '../../core/dispatcher-api.ts';
 import { GranuleError, serialiseError } from '../../core/errors.ts';
@@ -22,6 +23,9 @@ const data = workerData as ExtractorData;
 const channel = PeerChannel.connectPair<ToExtractor, FromExtractor>(data.channelAddress);
 /** Aborted when nothing more is to be fetched: at the end, in a drain, and when a source is gone. */
 const stopping = new AbortController();
+
+/** Set once the last message has been sent. */
+let parted: Promise<void> | undefined;
 
 /** Opened for the first file: until one is indexed there may be none. */
 let index: EventIndex | undefined;
@@ -124,7 +128,7 @@ async function serve(extraction: TokenExtraction, ranges: EventDataReader): Prom
       case 'end':
         stopping.abort(new GranuleError('STOPPED_EARLY', 'the run is ending'));
         await delivered;
-        await channel.close();
+        await part();
         return;
       default:
         assertNever(message, 'message to the token extractor');
@@ -132,10 +136,27 @@ async function serve(extraction: TokenExtraction, ranges: EventDataReader): Prom
   }
 }
 
+/**
+ * Ends the channel. ZeroMQ sends from this thread's memory, and says so to this thread when it has: it must not be gone
+ * before the last message has been received, with which ZeroMQ has let go of all others.
+ */
+function part(): Promise<void> {
+  parted ??= sayLast();
+  return parted;
+}
+
+async function sayLast(): Promise<void> {
+  assert(parentPort !== null, 'the extractor is a thread');
+  const received = once(parentPort, 'message');
+  await channel.send({ kind: 'nothing-follows' });
+  await received;
+  await channel.close();
+}
+
 /** Says why the extractor cannot go on and ends the thread; the socket goes first (see `channel.ts`). */
 async function fail(error: unknown): Promise<void> {
   await channel.send({ kind: 'extractor-failed', error: serialiseError(error) });
-  await channel.close();
+  await part();
   process.exit(1);
 }
 

@@ -66,7 +66,10 @@ export class TokenExtractor {
       });
     });
     thread.on('error', (error) => this.#fail(error));
-    this.#serve().catch((error: unknown) => this.#fail(error));
+    this.#serve()
+      .catch((error: unknown) => this.#fail(error))
+      // Whether it has said its last or there is nobody to hear it: it may end.
+      .finally(() => thread.postMessage('all-received'));
   }
 
   static async start(options: ExtractorOptions): Promise<TokenExtractor> {
@@ -163,6 +166,8 @@ export class TokenExtractor {
         case 'extractor-failed':
           this.#fail(deserialiseError(message.error));
           break;
+        case 'nothing-follows':
+          return;
         default:
           assertNever(message, 'message of the token extractor');
       }
