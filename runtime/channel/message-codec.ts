@@ -9,6 +9,7 @@
 import { Packr, Unpackr } from 'msgpackr';
 import type { FailedEvent, LeasedRange, OutputRecord } from '../../core/dispatcher-api.ts';
 import type { RangeReport, RangeToken } from '../../core/messages.ts';
+import { smallInteger } from '../../core/small-integer.ts';
 
 const packr = new Packr({ useRecords: true, encodeUndefinedAsNil: true });
 const unpackr = new Unpackr({ useRecords: true });
@@ -134,7 +135,7 @@ class RowReader {
   }
 
   number(): number {
-    return this.#numbers[this.#nextNumber++] ?? Number.NaN;
+    return smallInteger(this.#numbers[this.#nextNumber++] ?? Number.NaN);
   }
 
   text(): string {

@@ -179,12 +179,12 @@ export class MergeFollower {
   #remove(unmerged: string, growing: readonly string[]): void {
     const shards = new Set<string>();
     const { aggregation } = this.#options.folders;
+    // With the separator behind it; as a rule that of the file before it.
     let shard = '';
     for (const file of unmerged === '' ? [] : unmerged.split('\n')) {
       removeIfThere(unlinkSync, `${aggregation}/${file}`);
-      // As a rule that of the file before it.
-      if (!file.startsWith(shard) || file.lastIndexOf('/') !== shard.length) {
-        shard = file.slice(0, Math.max(0, file.lastIndexOf('/')));
+      if (shard === '' || !file.startsWith(shard)) {
+        shard = file.slice(0, file.indexOf('/') + 1);
         if (shard !== '') shards.add(shard);
       }
       this.#step('removed');

@@ -5,6 +5,7 @@
 
 import { assert } from '../../core/assert.ts';
 import type { MergeItem, OutputRecord } from '../../core/dispatcher-api.ts';
+import { smallInteger } from '../../core/small-integer.ts';
 
 export interface PackedItems {
   /** for each item `ITEM_NUMBERS`, then for each of its outputs `OUTPUT_NUMBERS` */
@@ -62,11 +63,11 @@ function* unpack({ numbers, streams, files }: PackedItems): Generator<MergeItem>
   let at = 0;
   let fileStart = 0;
   while (at < numbers.length) {
-    const rangeIndex = numbers[at] as number;
-    const fileIndex = numbers[at + 1] as number;
-    const startEvent = numbers[at + 2] as number;
-    const lastEvent = numbers[at + 3] as number;
-    const outputCount = numbers[at + 4] as number;
+    const rangeIndex = smallInteger(numbers[at] as number);
+    const fileIndex = smallInteger(numbers[at + 1] as number);
+    const startEvent = smallInteger(numbers[at + 2] as number);
+    const lastEvent = smallInteger(numbers[at + 3] as number);
+    const outputCount = smallInteger(numbers[at + 4] as number);
     at += ITEM_NUMBERS;
     if (outputCount === MISSING) {
       yield { kind: 'missing', rangeIndex, fileIndex, startEvent, lastEvent };
@@ -87,11 +88,11 @@ function* unpack({ numbers, streams, files }: PackedItems): Generator<MergeItem>
 function unpackOutput(numbers: Float64Array, at: number, streams: readonly string[], file: string): OutputRecord {
   const stream = streams[numbers[at] as number];
   assert(stream !== undefined, 'packed items have a stream for each output');
-  const offsetBytes = numbers[at + 1] as number;
-  const lengthBytes = numbers[at + 2] as number;
-  const headerBytes = numbers[at + 3] as number;
-  const crc32 = numbers[at + 4] as number;
-  const recordCount = numbers[at + 5] as number;
+  const offsetBytes = smallInteger(numbers[at + 1] as number);
+  const lengthBytes = smallInteger(numbers[at + 2] as number);
+  const headerBytes = smallInteger(numbers[at + 3] as number);
+  const crc32 = smallInteger(numbers[at + 4] as number);
+  const recordCount = smallInteger(numbers[at + 5] as number);
   return headerBytes === NO_HEADER
     ? { stream, file, offsetBytes, lengthBytes, crc32, recordCount }
     : { stream, file, offsetBytes, lengthBytes, headerBytes, crc32, recordCount };

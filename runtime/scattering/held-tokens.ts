@@ -37,7 +37,7 @@ export class HeldTokens {
     const index = this.#find(rangeIndex);
     const held = this.#list[index];
     if (held === undefined) return undefined;
-    if (index > this.#front) this.#list.copyWithin(this.#front + 1, this.#front, index);
+    for (let at = index; at > this.#front; at -= 1) this.#list[at] = this.#list[at - 1];
     this.#list[this.#front] = undefined;
     this.#front += 1;
     if (this.#front >= CREDIT_MAX && 2 * this.#front >= this.#list.length) {

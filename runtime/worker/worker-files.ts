@@ -57,7 +57,7 @@ export class WorkerFiles {
     const segments = known.file.runSegments;
     let index = segments.length - 1;
     while (index >= 0 && (segments[index]?.firstPosition ?? 0) > position) index -= 1;
-    const segment = segments[index];
+    const segment = index < 0 ? undefined : segments[index];
     if (segment === undefined) return NO_HEADER;
     const header =
       known.headers[index] ??
