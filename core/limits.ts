@@ -189,6 +189,9 @@ export const PROCESS_BATCH_WORK_MS = 2;
 export const OUTPUT_GATHER_BYTES = 1 * MiB;
 /** An output of at most so many bytes is created in its place by one write, which leaves it whole or empty: a page. */
 export const OUTPUT_AT_ONCE_BYTES_MAX = 4 * KiB;
+/** Memory for copies of small outputs that are not merged yet, and how many of them: what a second or two of tiny events leaves. */
+export const RECENT_OUTPUTS_BYTES = 32 * MiB;
+export const RECENT_OUTPUTS_MAX = 65_536;
 /** Output of one event on one stream, unless told otherwise. */
 export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
 /**
@@ -430,6 +433,8 @@ export const FORCED_END_MS = 5_000;
 // --- relations
 assert(TIMEOUT_GRACE_MS > CHILD_TERM_GRACE_MS + CHILD_DRAIN_MS, 'children of an aborted event are ended in time');
 assert(CHANNEL_HIGH_WATER_MARK >= BATCHES_PER_WORKER * WORKERS_MAX, 'each batch may be a message under way');
+assert(OUTPUT_AT_ONCE_BYTES_MAX <= RECENT_OUTPUTS_BYTES, 'a small output has room among the recent ones');
+assert(2 ** 32 % RECENT_OUTPUTS_BYTES === 0, 'the ring goes on where it was when its count of bytes begins anew');
 assert(MERGE_STRETCH_RANGES_MIN <= MERGE_STRETCH_RANGES_MAX, 'a stretch has room for what is worth one');
 assert(MERGE_STRETCH_BYTES_MIN <= MERGE_STRETCH_BYTES_MAX, 'a stretch has room for what is worth one');
 assert(CREDIT_MAX < 0x8000, 'a batch fits its claim word');

@@ -38,7 +38,7 @@ export interface FlowInput {
 
 export function sessionTemplate(
   { options, folders, payload, task }: FlowInput,
-  session: Pick<SessionTemplate, 'jobID' | 'channelAddress' | 'shared'>,
+  session: Pick<SessionTemplate, 'jobID' | 'channelAddress' | 'shared' | 'recentOutputs'>,
 ): SessionTemplate {
   return {
     ...session,

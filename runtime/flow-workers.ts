@@ -19,6 +19,7 @@ export interface FlowWorkersStart {
   readonly channelAddress: string;
   /** what the payload's `prepare` returned */
   readonly shared: unknown;
+  readonly recentOutputs: SharedArrayBuffer | undefined;
   /** a worker died: what it held is in the queue again, or of no use any more */
   readonly onDeath: () => void;
 }
@@ -34,10 +35,10 @@ export class FlowWorkers {
   }
 
   /** Once. */
-  start({ scatterer, supervisor, channelAddress, shared, onDeath }: FlowWorkersStart): void {
+  start({ scatterer, supervisor, channelAddress, shared, recentOutputs, onDeath }: FlowWorkersStart): void {
     const { options, pool, recordExecutions } = this.#input;
     if (recordExecutions) pool.recordExecutions();
-    pool.start(sessionTemplate(this.#input, { jobID: this.#jobID, channelAddress, shared }), {
+    pool.start(sessionTemplate(this.#input, { jobID: this.#jobID, channelAddress, shared, recentOutputs }), {
       onSession: (peer, { workerIndex, board, apart }) => {
         board.setTimeoutMs(supervisor.timeoutMs);
         const takes = apart ? 'suspects' : options.isolation === 'process' ? 'all' : 'all-but-suspects';

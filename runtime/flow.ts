@@ -19,6 +19,7 @@ import { FlowWorkers } from './flow-workers.ts';
 import { MergeService } from './merge/merge-service.ts';
 import { Pilot } from './pilot.ts';
 import { Supervisor } from './pool/supervisor.ts';
+import { RecentOutputs } from './recent-outputs.ts';
 import { tellAnswered } from './run/answered-reports.ts';
 import { TokenScatterer } from './scattering/token-scatterer.ts';
 import { Stager } from './stager.ts';
@@ -27,6 +28,7 @@ import { unreadableRange } from './worker/failures.ts';
 export class Flow {
   readonly #input: FlowInput;
   readonly #consumerID = randomUUID();
+  readonly #recentOutputs: SharedArrayBuffer | undefined;
   #job!: Job;
   readonly #unlisten: (() => void)[] = [];
   #addresses!: LocalAddresses;
@@ -43,6 +45,8 @@ export class Flow {
 
   private constructor(input: FlowInput) {
     this.#input = input;
+    // Only threads share memory.
+    this.#recentOutputs = input.options.isolation === 'thread' ? RecentOutputs.createMemory() : undefined;
   }
 
   /** Builds and starts every part but the workers, the sink first. */
@@ -74,6 +78,7 @@ export class Flow {
       supervisor: this.#supervisor,
       channelAddress: this.#addresses.address('workers'),
       shared,
+      recentOutputs: this.#recentOutputs,
       onDeath: () => this.#pilot.poke(),
     });
   }
@@ -286,6 +291,7 @@ export class Flow {
       streams: task.streams,
       naming: task.naming,
       mode: options.mergeMode,
+      recentOutputs: this.#recentOutputs,
       inputFile: (fileIndex) => {
         const file = task.files[fileIndex];
         assert(file !== undefined, 'an output names files of its task');

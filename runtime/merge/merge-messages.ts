@@ -32,6 +32,10 @@ export interface MergeTarget {
 export interface MergerThreadData {
   readonly folders: MergeFolders;
   readonly mode: MergeMode;
+  /** names, in the task's order */
+  readonly streams: readonly string[];
+  /** see `recent-outputs.ts`; undefined where workers share no memory with the merger */
+  readonly recentOutputs: SharedArrayBuffer | undefined;
 }
 
 /** `workerData` of the follower thread. */

@@ -41,6 +41,12 @@ export interface MergeServiceOptions extends StretchRunnerOptions {
   readonly onFailure: (error: unknown) => void;
 }
 
+export interface MergeServiceStart extends MergeServiceOptions {
+  readonly mode: MergeMode;
+  /** where workers leave copies of small outputs (`recent-outputs.ts`) */
+  readonly recentOutputs?: SharedArrayBuffer | undefined;
+}
+
 export class MergeService {
   readonly #options: MergeServiceOptions;
   readonly #threads: MergeThreads;
@@ -58,13 +64,14 @@ export class MergeService {
   #rangesInAStretch = MERGE_STRETCH_RANGES_MAX;
 
   /** Makes the folders. The threads start with the first stretch. */
-  static start(options: MergeServiceOptions & { readonly mode: MergeMode }): MergeService {
-    const { folders, mode } = options;
+  static start(options: MergeServiceStart): MergeService {
+    const { folders, mode, recentOutputs } = options;
+    const streams = options.streams.map(({ name }) => name);
     mkdirSync(folders.growing, { recursive: true });
     mkdirSync(folders.aggregation, { recursive: true });
     const merger = new MergeThread<CrossingMergerRequest, MergerReply>(
       builtModuleUrl('runtime/merge/merger.thread.ts'),
-      { folders, mode } satisfies MergerThreadData,
+      { folders, mode, streams, recentOutputs } satisfies MergerThreadData,
       ({ items }) => [items.numbers.buffer],
     );
     const follower = new MergeThread<FollowerRequest, FollowerReply>(

@@ -8,6 +8,7 @@ import type { MergeGap, StreamProgress } from '../../core/dispatcher-api.ts';
 import { MERGE_STRETCH_BYTES_MAX } from '../../core/limits.ts';
 import type { OutputFormat, OutputFormatName, SplitOutput } from '../../payloads/formats/event-format.ts';
 import { outputFailure } from '../durable-file.ts';
+import type { RecentOutputs } from '../recent-outputs.ts';
 import { Amender } from './amender.ts';
 import type {
   Appended,
@@ -32,6 +33,8 @@ export type MergerStep = 'opened' | 'written' | 'flushed';
 export interface MergerOptions {
   readonly folders: MergeFolders;
   readonly mode: MergeMode;
+  /** copies of small outputs, that need not be read from their files */
+  readonly recent?: RecentOutputs | undefined;
   readonly formatOf: (name: OutputFormatName) => OutputFormat;
   readonly onStep?: (step: MergerStep) => void;
 }
@@ -50,7 +53,7 @@ export class Merger {
 
   constructor(options: MergerOptions) {
     this.#options = options;
-    this.#reader = new UnmergedReader(options.folders.aggregation, options.mode);
+    this.#reader = new UnmergedReader(options.folders.aggregation, options.mode, options.recent);
     this.#amender = new Amender(options, this.#reader);
   }
 

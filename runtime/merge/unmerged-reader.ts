@@ -10,14 +10,18 @@ import { isGranuleError } from '../../core/errors.ts';
 import { eventCountOf } from '../../core/event-range.ts';
 import { MERGE_BUFFER_BYTES, MERGE_SHARED_FILES_MAX } from '../../core/limits.ts';
 import type { EventStreamInfo, OutputFormat, SplitOutput } from '../../payloads/formats/event-format.ts';
+import type { RecentOutputs } from '../recent-outputs.ts';
 import type { DamagedRange, MergeMode } from './merge-messages.ts';
 
 export type FinishedItem = Extract<MergeItem, { kind: 'finished' }>;
 
 /** A checked output. The part's bytes are valid until the reader begins another item. */
-export type ReadOutput =
-  | { readonly kind: 'intact'; readonly part: SplitOutput }
-  | { readonly kind: 'damaged'; readonly message: string };
+export type ReadOutput = { readonly kind: 'intact'; readonly part: SplitOutput } | DamagedOutput;
+
+interface DamagedOutput {
+  readonly kind: 'damaged';
+  readonly message: string;
+}
 
 /** What all ranges of a shared file have in common, and how much of it has been taken. */
 interface SharedFile {
@@ -34,15 +38,17 @@ const DAMAGE_CODES = new Set(['ENOENT', 'EIO', 'EISDIR', 'ENOTDIR', 'EUCLEAN']);
 export class UnmergedReader {
   readonly #folder: string;
   readonly #mode: MergeMode;
+  readonly #recent: RecentOutputs | undefined;
   readonly #standard = Buffer.allocUnsafeSlow(MERGE_BUFFER_BYTES);
   #buffer = this.#standard;
   #used = 0;
   /** least recently read first */
   readonly #shared = new Map<string, SharedFile>();
 
-  constructor(aggregationFolder: string, mode: MergeMode) {
+  constructor(aggregationFolder: string, mode: MergeMode, recent?: RecentOutputs) {
     this.#folder = aggregationFolder;
     this.#mode = mode;
+    this.#recent = recent;
   }
 
   /** Makes room for all outputs of an item; what was read before may be overwritten. */
@@ -64,7 +70,7 @@ export class UnmergedReader {
     try {
       const read =
         record.headerBytes === undefined
-          ? this.#readWhole(record, format)
+          ? this.#readWhole(item, record, format)
           : this.#readSlice(item, record, record.headerBytes, format);
       if (this.#mode === 'fast' || read.kind === 'damaged') return read;
       return { kind: 'intact', part: { ...read.part, body: format.rewrite(read.part.body) } };
@@ -114,7 +120,23 @@ export class UnmergedReader {
     return finished;
   }
 
-  #readWhole(record: OutputRecord, format: OutputFormat): ReadOutput {
+  #readWhole(item: FinishedItem, record: OutputRecord, format: OutputFormat): ReadOutput {
+    const bytes = this.#buffer.subarray(this.#used, this.#used + record.lengthBytes);
+    if (this.#recent?.copy(item.rangeIndex, record, bytes) !== true) {
+      const damage = this.#readFile(record, bytes);
+      if (damage !== undefined) return damage;
+    }
+    const part = format.split(bytes);
+    // Records that cannot be told apart are not counted.
+    if (part.recordCount !== record.recordCount && !Number.isNaN(part.recordCount)) {
+      return damaged(record, `wanted ${record.recordCount} records, found ${part.recordCount}`);
+    }
+    this.#used += bytes.length;
+    return { kind: 'intact', part };
+  }
+
+  /** @param bytes a part of the buffer, with room for one byte behind it */
+  #readFile(record: OutputRecord, bytes: Uint8Array): DamagedOutput | undefined {
     const fd = openSync(`${this.#folder}/${record.file}`, 'r');
     let found: number;
     try {
@@ -131,16 +153,8 @@ export class UnmergedReader {
       const more = found > record.lengthBytes ? 'more' : `${found}`;
       return damaged(record, `wanted ${record.lengthBytes} bytes, found ${more}`);
     }
-    const bytes = this.#buffer.subarray(this.#used, this.#used + found);
     const sum = crc32(bytes);
-    if (sum !== record.crc32) return damaged(record, wrongSum(record, sum));
-    const part = format.split(bytes);
-    // Records that cannot be told apart are not counted.
-    if (part.recordCount !== record.recordCount && !Number.isNaN(part.recordCount)) {
-      return damaged(record, `wanted ${record.recordCount} records, found ${part.recordCount}`);
-    }
-    this.#used += found;
-    return { kind: 'intact', part };
+    return sum === record.crc32 ? undefined : damaged(record, wrongSum(record, sum));
   }
 
   #readSlice(item: FinishedItem, record: OutputRecord, headerBytes: number, format: OutputFormat): ReadOutput {
@@ -206,6 +220,6 @@ function wrongSum(record: OutputRecord, found: number): string {
   return `wanted CRC-32 ${hex(record.crc32)}, found ${hex(found)}`;
 }
 
-function damaged(record: OutputRecord, problem: string): ReadOutput {
+function damaged(record: OutputRecord, problem: string): DamagedOutput {
   return { kind: 'damaged', message: `unmerged output ${record.file} of stream ${record.stream}: ${problem}` };
 }

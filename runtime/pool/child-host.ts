@@ -63,7 +63,10 @@ export class ChildHost implements SessionHost {
     signal.addEventListener('abort', end, { once: true });
     if (signal.aborted) end();
     // A child that is gone cannot be told; its end is noticed below.
-    child.process.send({ ...data, shared: undefined, sharedPath: this.#share(data.shared) }, () => undefined);
+    child.process.send(
+      { ...data, recentOutputs: undefined, shared: undefined, sharedPath: this.#share(data.shared) },
+      () => undefined,
+    );
     let isOver = false;
     child.process.on('message', (message) => {
       isOver ||= message === SESSION_OVER;

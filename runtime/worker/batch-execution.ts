@@ -9,6 +9,7 @@ import { formatEventRangeID } from '../../core/ids.ts';
 import type { RangeToken, WorkerTokens } from '../../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../../payloads/payload.ts';
 import type { WorkerBoard } from '../board/board-sides.ts';
+import { RecentOutputs } from '../recent-outputs.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import { failureOf, TIMED_OUT } from './failures.ts';
 import { IncidentNotifier } from './incidents.ts';
@@ -73,6 +74,8 @@ export class BatchExecutor {
       jobID: data.jobID,
       outputBytesMax: data.outputBytesMax,
       processingTag: data.processingTag,
+      recent:
+        data.recentOutputs === undefined ? undefined : new RecentOutputs(data.recentOutputs, Object.keys(data.outputs)),
     });
     this.#incidents = new IncidentNotifier(payload, this.#context);
   }

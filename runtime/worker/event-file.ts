@@ -33,6 +33,7 @@ export class EventFile {
   /** CRC-32 of the spilled bytes */
   #spilledCrc = 0;
   #fd: number | undefined;
+  #wholeBytes: Uint8Array | undefined;
 
   /**
    * @param mayCreateInPlace the final path is on the temporary one's file system: what is copied to another one is
@@ -45,6 +46,11 @@ export class EventFile {
 
   get sizeBytes(): number {
     return this.#spilledBytes + this.#gatheredBytes;
+  }
+
+  /** All bytes of a complete file that is small enough to have been created at once. */
+  get wholeBytes(): Uint8Array | undefined {
+    return this.#wholeBytes;
   }
 
   /** The bytes belong to the file from now on: the caller does not change them until `complete` or `discard`. */
@@ -112,6 +118,7 @@ export class EventFile {
     const bytes = this.#gathered();
     if (!createAtOnce(finalPath, bytes)) return false;
     this.#count(bytes);
+    this.#wholeBytes = bytes;
     return true;
   }
 

@@ -65,6 +65,11 @@ export class OutputFile<Range> {
     return this.#slices.length > 0;
   }
 
+  /** All bytes of a complete file that is small. */
+  get wholeBytes(): Uint8Array | undefined {
+    return this.#file.wholeBytes;
+  }
+
   get eventBytes(): number {
     return this.#eventBytes;
   }

@@ -19,6 +19,7 @@ import type { RangeToken, SequenceRule, WorkerFile } from '../../core/messages.t
 import type { OutputFormat } from '../../payloads/formats/event-format.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
+import type { RecentOutputs } from '../recent-outputs.ts';
 import { EventFile, TEMPORARY_SUFFIX } from './event-file.ts';
 import { EventInfoCollector } from './event-info.ts';
 import { OutputFile } from './output-file.ts';
@@ -35,6 +36,8 @@ export interface SequencerOptions {
   readonly jobID: number;
   readonly outputBytesMax: number;
   readonly processingTag: string;
+  /** where the merger looks first for outputs of a range in files of their own, if they are small */
+  readonly recent?: RecentOutputs | undefined;
 }
 
 /** A range whose outputs are all at the aggregation point. */
@@ -227,8 +230,12 @@ export class OutputSequencer {
   /** Puts the files of the open range in place, each recorded whole. */
   #closeFilesOfRange(): void {
     const range = this.#openRange();
-    for (const open of this.#files) range.outputs.push(open.complete(this.#options.aggregationFolder));
-    this.#files.length = 0;
+    for (const open of this.#files) {
+      const output = open.complete(this.#options.aggregationFolder);
+      if (open.wholeBytes !== undefined) this.#options.recent?.leave(range.token.rangeIndex, output, open.wholeBytes);
+      range.outputs.push(output);
+    }
+    while (this.#files.length > 0) this.#files.pop();
     this.#eventsInFiles = 0;
   }
 

@@ -25,6 +25,8 @@ export interface SessionData {
   readonly folder: string;
   /** where complete files go */
   readonly aggregationFolder: string;
+  /** memory for copies of small outputs (`recent-outputs.ts`); undefined where workers share none with the merger */
+  readonly recentOutputs?: SharedArrayBuffer | undefined;
   readonly sequence: SequenceRule;
   readonly outputBytesMax: number;
   readonly logLevel: LogLevel;

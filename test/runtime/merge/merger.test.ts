@@ -21,6 +21,7 @@ import type {
   MergeTarget,
 } from '../../../runtime/merge/merge-messages.ts';
 import { Merger } from '../../../runtime/merge/merger.ts';
+import { RecentOutputs } from '../../../runtime/recent-outputs.ts';
 import { listing, listingFormat } from './listing-format.ts';
 import { createMergeFolders, removeMergeFolders, writeUnmerged } from './unmerged-files.ts';
 
@@ -34,8 +35,8 @@ afterEach(() => removeMergeFolders(folders));
 const hits: MergeTarget = { stream: 'HITS', format: 'ndjson', fileName: 'a.HITS.ndjson' };
 const tracks: MergeTarget = { stream: 'TRACKS', format: 'ndjson', fileName: 'a.TRACKS.ndjson' };
 
-function createMerger(mode: MergeMode = 'fast'): Merger {
-  return new Merger({ folders, mode, formatOf: () => listingFormat });
+function createMerger(mode: MergeMode = 'fast', recent?: RecentOutputs): Merger {
+  return new Merger({ folders, mode, recent, formatOf: () => listingFormat });
 }
 
 function finished(rangeIndex: number, outputs: readonly OutputRecord[]): MergeItem {
@@ -76,10 +77,11 @@ function append(
     last?: boolean;
     targets?: readonly MergeTarget[];
     mode?: MergeMode;
+    recent?: RecentOutputs;
   } = {},
 ): Appended {
-  const { progress = [], last = false, targets = [hits], mode = 'fast' } = options;
-  return appended(createMerger(mode).handle({ kind: 'append', targets, progress, items, last }));
+  const { progress = [], last = false, targets = [hits], mode = 'fast', recent } = options;
+  return appended(createMerger(mode, recent).handle({ kind: 'append', targets, progress, items, last }));
 }
 
 function appended(reply: MergerReply): Appended {
@@ -154,6 +156,31 @@ describe('appending a stretch', () => {
   it('decodes and rewrites every record in a slow merge', () => {
     append([event(0, 'a'), event(1, 'b')], { mode: 'slow' });
     expect(growing(hits)).toBe('# run\nA\nB\n');
+  });
+});
+
+describe('an output of which a copy is in memory', () => {
+  function leave(recent: RecentOutputs, item: MergeItem): void {
+    const record = recordOf(item);
+    recent.leave(item.rangeIndex, record, readFileSync(join(folders.aggregation, record.file)));
+  }
+
+  it.each(['fast', 'slow'] as const)('is not read from its file (%s)', (mode) => {
+    const recent = new RecentOutputs(RecentOutputs.createMemory(), ['HITS']);
+    const items = [event(0, 'a'), event(1, 'b'), event(2, 'c')];
+    for (const item of items) leave(recent, item);
+    rmSync(join(folders.aggregation, recordOf(items[1]).file));
+    const { removable, throughRange } = append(items, { recent, mode });
+    expect(throughRange).toBe(2);
+    expect(growing(hits)).toBe(mode === 'fast' ? '# run\na\nb\nc\n' : '# run\nA\nB\nC\n');
+    expect(removable.split('\n')).toEqual(items.map((item) => recordOf(item).file));
+  });
+
+  it('is read from its file when the copy is that of another attempt', () => {
+    const recent = new RecentOutputs(RecentOutputs.createMemory(), ['HITS']);
+    leave(recent, event(0, 'failed'));
+    append([event(0, 'a')], { recent });
+    expect(growing(hits)).toBe('# run\na\n');
   });
 });
 
