@@ -89,6 +89,7 @@ describe('imports', () => {
     const doors: Readonly<Record<string, RegExp>> = {
       zeromq: /^runtime\/channel\/channel[^/]*\.ts$/,
       lmdb: /^core\/store\.ts$/,
+      '@node-rs/crc32': /^runtime\/merge\/crc32\.ts$/,
       piscina: /^(runtime\/pool\/thread-host\.ts|bench\/.*)$/,
       fastify: /\/http\//,
     };

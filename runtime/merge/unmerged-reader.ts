@@ -4,13 +4,13 @@
  */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { crc32 } from 'node:zlib';
 import type { MergeItem, OutputRecord } from '../../core/dispatcher-api.ts';
 import { isGranuleError } from '../../core/errors.ts';
 import { eventCountOf } from '../../core/event-range.ts';
 import { MERGE_BUFFER_BYTES, MERGE_SHARED_FILES_MAX } from '../../core/limits.ts';
 import type { EventStreamInfo, OutputFormat, SplitOutput } from '../../payloads/formats/event-format.ts';
 import type { RecentOutputs } from '../recent-outputs.ts';
+import { crc32 } from './crc32.ts';
 import type { DamagedRange, MergeMode } from './merge-messages.ts';
 
 export type FinishedItem = Extract<MergeItem, { kind: 'finished' }>;
@@ -122,7 +122,7 @@ export class UnmergedReader {
 
   #readWhole(item: FinishedItem, record: OutputRecord, format: OutputFormat): ReadOutput {
     const bytes = this.#buffer.subarray(this.#used, this.#used + record.lengthBytes);
-    if (this.#recent?.copy(item.rangeIndex, record, bytes) !== true) {
+    if (this.#recent?.copy(item.rangeIndex, record, bytes) !== true || crc32(bytes) !== record.crc32) {
       const damage = this.#readFile(record, bytes);
       if (damage !== undefined) return damage;
     }

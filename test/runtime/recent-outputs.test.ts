@@ -12,7 +12,7 @@ function recordOf(stream: string, bytes: Uint8Array): OutputRecord {
   return { stream, file: `0/${stream}`, offsetBytes: 0, lengthBytes, crc32: crc32(bytes), recordCount: 1 };
 }
 
-/** Two ends of one memory, as a worker's thread and the merger's have. */
+/** Two ends of one memory, as a worker's thread and the merger's have; copies are checked as the merger does. */
 function create() {
   const memory = RecentOutputs.createMemory();
   const [worker, merger] = [new RecentOutputs(memory, STREAMS), new RecentOutputs(memory, STREAMS)];
@@ -25,7 +25,7 @@ function create() {
     },
     copyOf(rangeIndex: number, record: OutputRecord): string | undefined {
       const into = Buffer.alloc(record.lengthBytes);
-      return merger.copy(rangeIndex, record, into) ? into.toString() : undefined;
+      return merger.copy(rangeIndex, record, into) && crc32(into) === record.crc32 ? into.toString() : undefined;
     },
   };
 }
