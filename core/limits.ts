@@ -189,8 +189,9 @@ export const PROCESS_BATCH_WORK_MS = 2;
 export const OUTPUT_GATHER_BYTES = 1 * MiB;
 /** An output of at most so many bytes is created in its place by one write, which leaves it whole or empty: a page. */
 export const OUTPUT_AT_ONCE_BYTES_MAX = 4 * KiB;
-/** Memory for copies of small outputs that are not merged yet, and how many of them: what a second or two of tiny events leaves. */
+/** Memory for copies of small outputs that are not merged yet: as many as may be unmerged, where each has all it may. */
 export const RECENT_OUTPUTS_BYTES = 32 * MiB;
+/** Copies of small outputs of neighbouring ranges, each stream counted, of which the places are known. */
 export const RECENT_OUTPUTS_MAX = 65_536;
 /** Output of one event on one stream, unless told otherwise. */
 export const OUTPUT_BYTES_MAX_DEFAULT = 512 * MiB;
@@ -225,6 +226,8 @@ export const HEAP_MB_DEFAULT = 768;
  * string of 512 MB) fits in between. Address space, not memory.
  */
 export const HEAP_RESERVE_MB = 4096;
+/** What a worker's thread holds at least, about half of what one has that has just begun: many of them are much, and no reason to look. */
+export const HEAP_THREAD_BYTES_MIN = 8 * MiB;
 /** How often a process that holds more than the heap of one worker may is looked into. */
 export const HEAP_CHECK_MS = 50;
 /** A thread that has not answered for so long is asked again: each question waits until native code is over. */

@@ -56,7 +56,7 @@ export class RecentOutputs {
   copy(rangeIndex: number, output: OutputRecord, into: Uint8Array): boolean {
     const entry = this.#entryOf(rangeIndex, output.stream);
     // Signed in the table.
-    if (this.#table[entry + 1] !== (output.crc32 | 0)) return false;
+    if (this.#table[entry + 1] !== (output.crc32 | 0) || into.length === 0) return false;
     const place = this.#table[entry] ?? 0;
     if (place + into.length > RECENT_OUTPUTS_BYTES) return false;
     into.set(this.#ring.subarray(place, place + into.length));

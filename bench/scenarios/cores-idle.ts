@@ -33,8 +33,8 @@ const TITLES: Readonly<Record<Granularity, string>> = {
 
 /** Left out in quick runs, to be done in 30 s: most of a short run is its start. */
 const LEFT_OUT_QUICK: Granularity = 'longestFirstGuessed';
-/** In quick runs workers that wait have fewer repeats: there are more of them to start, and they disturb each other less. */
-const REPEATS_WAITING_QUICK = 2;
+/** In quick runs workers that wait are measured once: there are more of them to start, and they disturb each other less. */
+const REPEATS_WAITING_QUICK = 1;
 const HINT_CORRELATION = 0.7;
 const FILES_PER_WORKER = 4;
 const HINT_SEED = 7;
@@ -69,14 +69,14 @@ export const scenario = defineScenario({
   options: {
     workers: { help: 'workers with CPU work; 0: one per core', default: 0 },
     waiting: { help: `workers with events that wait on a timer, up to 128; 0: none`, default: 64, quick: 8 },
-    events: { help: 'events per worker', default: 250, quick: 40 },
-    waitingEvents: { help: 'events per waiting worker', default: 60, quick: 20 },
+    events: { help: 'events per worker', default: 100, quick: 24 },
+    waitingEvents: { help: 'events per waiting worker', default: 50, quick: 16 },
     dist: { help: 'law of the lengths', default: 'pareto', choices: [...DISTRIBUTIONS] },
-    mean: { help: 'mean length in ms', default: 10 },
-    waitingMean: { help: 'mean length in ms of events that wait', default: 100, quick: 20 },
+    mean: { help: 'mean length in ms', default: 100, quick: 30 },
+    waitingMean: { help: 'mean length in ms of events that wait', default: 400, quick: 50 },
     alpha: { help: 'exponent of the Pareto law', default: 1.5 },
-    max: { help: 'longest event in ms', default: 500, quick: 150 },
-    waitingMax: { help: 'longest event in ms of those that wait', default: 1500, quick: 200 },
+    max: { help: 'longest event in ms', default: 2000, quick: 300 },
+    waitingMax: { help: 'longest event in ms of those that wait', default: 4000, quick: 400 },
     lengths: { help: 'output folder of a run whose recorded lengths are taken instead of a law', default: '' },
   },
   async run(context) {

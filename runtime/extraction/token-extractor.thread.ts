@@ -24,8 +24,9 @@ const channel = PeerChannel.connectPair<ToExtractor, FromExtractor>(data.channel
 /** Aborted when nothing more is to be fetched: at the end, in a drain, and when a source is gone. */
 const stopping = new AbortController();
 
-/** Set once the last message has been sent. */
+/** Set with the last message: nothing is sent from then on. */
 let parted: Promise<void> | undefined;
+let isFailing = false;
 
 /** Opened for the first file: until one is indexed there may be none. */
 let index: EventIndex | undefined;
@@ -53,7 +54,7 @@ async function deliver(extraction: TokenExtraction, tokens: readonly RangeToken[
     try {
       stopping.signal.throwIfAborted();
       const { files, tokens: complete, frames, refused } = await extraction.load(group, stopping.signal);
-      await channel.send({ kind: 'tokens', files, tokens: complete }, frames);
+      await say({ kind: 'tokens', files, tokens: complete }, frames);
       for (const { token, error } of refused) {
         // The run will end for that: what else waits for bytes must not wait as long as this did.
         if (error.code === 'SOURCE_UNREACHABLE') stopping.abort(error);
@@ -67,7 +68,7 @@ async function deliver(extraction: TokenExtraction, tokens: readonly RangeToken[
 }
 
 function refuse(ranges: readonly { readonly rangeIndex: number; readonly attemptNr: number }[], error: unknown) {
-  return channel.send({
+  return say({
     kind: 'extraction-failed',
     ranges: ranges.map(({ rangeIndex, attemptNr }) => ({ rangeIndex, attemptNr })),
     error: serialiseError(error),
@@ -95,7 +96,7 @@ function* groupsOf(tokens: readonly RangeToken[], firstCount: number): IterableI
 }
 
 async function main(): Promise<void> {
-  await channel.send({ kind: 'extractor-connected' });
+  await say({ kind: 'extractor-connected' });
   const log = createLoggerFactory(data.log).forComponent('prefetch');
   const ranges = await EventDataReader.open(data.reader, log);
   await using reader = new EventBytes(ranges, new RootEventReader(data.reader, data.branches));
@@ -136,6 +137,10 @@ async function serve(extraction: TokenExtraction, ranges: EventDataReader): Prom
   }
 }
 
+async function say(message: FromExtractor, frames: readonly Uint8Array[] = []): Promise<void> {
+  if (parted === undefined) await channel.send(message, frames);
+}
+
 /**
  * Ends the channel. ZeroMQ sends from this thread's memory, and says so to this thread when it has: it must not be gone
  * before the last message has been received, with which ZeroMQ has let go of all others.
@@ -155,9 +160,14 @@ async function sayLast(): Promise<void> {
 
 /** Says why the extractor cannot go on and ends the thread; the socket goes first (see `channel.ts`). */
 async function fail(error: unknown): Promise<void> {
-  await channel.send({ kind: 'extractor-failed', error: serialiseError(error) });
-  await part();
-  process.exit(1);
+  if (isFailing) return;
+  isFailing = true;
+  try {
+    await say({ kind: 'extractor-failed', error: serialiseError(error) });
+    await part();
+  } finally {
+    process.exit(1);
+  }
 }
 
 process.on('uncaughtException', (error) => void fail(error));

@@ -9,7 +9,14 @@ import { assertNever } from '../../core/assert.ts';
 import type { LeasedRange } from '../../core/dispatcher-api.ts';
 import { deserialiseError, type GranuleError } from '../../core/errors.ts';
 import type { LogLevel } from '../../core/log.ts';
-import type { ExtractFile, FromExtractor, RangeToken, ToExtractor, WorkerFile } from '../../core/messages.ts';
+import type {
+  ExtractFile,
+  FromExtractor,
+  NothingFollows,
+  RangeToken,
+  ToExtractor,
+  WorkerFile,
+} from '../../core/messages.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
 import { PeerChannel } from '../channel/channel.ts';
 import { LocalAddresses } from '../channel/local-addresses.ts';
@@ -68,7 +75,7 @@ export class TokenExtractor {
     thread.on('error', (error) => this.#fail(error));
     this.#serve()
       .catch((error: unknown) => this.#fail(error))
-      // Whether it has said its last or there is nobody to hear it: it may end.
+      // It has said its last, or there is nobody to hear it: it may end.
       .finally(() => thread.postMessage('all-received'));
   }
 
@@ -146,31 +153,37 @@ export class TokenExtractor {
     this.#listeners?.onFatal(error);
   }
 
+  /** Until its last message, whatever becomes of those before it: it must not end sooner. */
   async #serve(): Promise<void> {
     for (;;) {
       const received = await this.#channel.receive();
-      if (received === undefined) return;
-      const { message, frames } = received;
-      switch (message.kind) {
-        case 'extractor-connected':
-          this.#noteConnected();
-          break;
-        case 'tokens':
-          this.#pendingCount -= message.tokens.length;
-          this.#listeners?.onTokens(message.files, message.tokens, frames);
-          break;
-        case 'extraction-failed':
-          this.#pendingCount -= message.ranges.length;
-          this.#listeners?.onRefused(message.ranges, deserialiseError(message.error));
-          break;
-        case 'extractor-failed':
-          this.#fail(deserialiseError(message.error));
-          break;
-        case 'nothing-follows':
-          return;
-        default:
-          assertNever(message, 'message of the token extractor');
+      if (received === undefined || received.message.kind === 'nothing-follows') return;
+      try {
+        this.#take(received.message, received.frames);
+      } catch (error) {
+        this.#fail(error);
       }
+    }
+  }
+
+  #take(message: Exclude<FromExtractor, NothingFollows>, frames: readonly Uint8Array[]): void {
+    switch (message.kind) {
+      case 'extractor-connected':
+        this.#noteConnected();
+        break;
+      case 'tokens':
+        this.#pendingCount -= message.tokens.length;
+        this.#listeners?.onTokens(message.files, message.tokens, frames);
+        break;
+      case 'extraction-failed':
+        this.#pendingCount -= message.ranges.length;
+        this.#listeners?.onRefused(message.ranges, deserialiseError(message.error));
+        break;
+      case 'extractor-failed':
+        this.#fail(deserialiseError(message.error));
+        break;
+      default:
+        assertNever(message, 'message of the token extractor');
     }
   }
 }

@@ -20,14 +20,16 @@ import type {
   DamagedRange,
   GrowingFileLost,
   MergeFolders,
+  MergeMode,
   MergeTarget,
 } from './merge-messages.ts';
 import { growingPath, MergeStreamWriter } from './merge-stream-writer.ts';
 import { readMergedRuns } from './merged-runs.ts';
-import type { FinishedItem, UnmergedReader } from './unmerged-reader.ts';
+import { type FinishedItem, UnmergedReader } from './unmerged-reader.ts';
 
 export interface AmenderOptions {
   readonly folders: MergeFolders;
+  readonly mode: MergeMode;
   readonly formatOf: (name: OutputFormatName) => OutputFormat;
 }
 
@@ -44,12 +46,21 @@ export class Amender {
   readonly #options: AmenderOptions;
   readonly #reader: UnmergedReader;
 
-  constructor(options: AmenderOptions, reader: UnmergedReader) {
+  constructor(options: AmenderOptions) {
     this.#options = options;
-    this.#reader = reader;
+    // From files, each of them twice: a copy in memory may be gone the second time.
+    this.#reader = new UnmergedReader(options.folders.aggregation, options.mode);
   }
 
   amend(request: AmendRequest): Appended | GrowingFileLost {
+    try {
+      return this.#amend(request);
+    } finally {
+      this.#reader.rest();
+    }
+  }
+
+  #amend(request: AmendRequest): Appended | GrowingFileLost {
     const items = [...request.items].filter((item) => item.kind === 'finished');
     const streams: OldStream[] = [];
     for (const target of request.targets) {

@@ -7,7 +7,7 @@ import { crc32 as nodeCrc32 } from 'node:zlib';
 import type * as nodeRs from '@node-rs/crc32';
 import { requirePackage } from '../../core/own-files.ts';
 
-/** As `crc32` of `node:zlib`: @param before the sum of what comes before these bytes */
+/** As `crc32` of `node:zlib`. @param before the sum of what comes before these bytes */
 export const crc32: (bytes: Uint8Array, before?: number) => number = loadFast() ?? nodeCrc32;
 
 /** Undefined where the package has no build for this machine. */

@@ -54,7 +54,7 @@ export class Merger {
   constructor(options: MergerOptions) {
     this.#options = options;
     this.#reader = new UnmergedReader(options.folders.aggregation, options.mode, options.recent);
-    this.#amender = new Amender(options, this.#reader);
+    this.#amender = new Amender(options);
   }
 
   /** @throws OUTPUT_FAILED when the growing files cannot be written */

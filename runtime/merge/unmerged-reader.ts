@@ -1,6 +1,6 @@
 /**
- * Reads unmerged files and checks each against its record before a byte of it is used. Runs in the merger thread;
- * synchronous, into one buffer that is used again and again.
+ * Reads unmerged files, or the copies of small ones that workers have left in memory, and checks each against its record
+ * before a byte of it is used. Runs in the merger thread; synchronous, into one buffer that is used again and again.
  */
 
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';

@@ -5,10 +5,10 @@
  * grows, a long string) takes the process with it. So V8's limit lies {@link HEAP_RESERVE_MB} above ours, and a thread that
  * is found above ours, with its garbage collected, is ended.
  *
- * Threads are asked only when the process as a whole holds more than one of them may: all of them when it has just
- * grown, else one after the other.
+ * Threads are asked only when the process as a whole holds more than one of them may, beside the little that each of
+ * the others has: all of them when it has just grown, else one after the other.
  */
-import { HEAP_ANSWER_MS, HEAP_CHECK_MS, HEAP_GROWTH_PART } from '../../core/limits.ts';
+import { HEAP_ANSWER_MS, HEAP_CHECK_MS, HEAP_GROWTH_PART, HEAP_THREAD_BYTES_MIN } from '../../core/limits.ts';
 import { ThreadHeaps } from './thread-heaps.ts';
 
 const MiB = 1024 * 1024;
@@ -57,7 +57,7 @@ export class HeapWatch {
     if (this.#threads.size === 0) return;
     const heldBytes = process.memoryUsage.rss();
     this.#leastBytes = Math.min(this.#leastBytes, heldBytes);
-    if (heldBytes < this.#limitBytes) return;
+    if (heldBytes < this.#limitBytes + (this.#threads.size - 1) * HEAP_THREAD_BYTES_MIN) return;
     ThreadHeaps.open().then(
       (heaps) => this.#askSome(heaps, heldBytes),
       // V8's own limit is left.

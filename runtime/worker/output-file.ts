@@ -86,7 +86,8 @@ export class OutputFile<Range> {
 
   append(bytes: Uint8Array): void {
     this.#file.append(bytes);
-    if (this.#sliceStart !== undefined) this.#sliceCrc = crc32(bytes, this.#sliceCrc);
+    // Of nothing Node's sum is 0 sometimes, whatever came before.
+    if (this.#sliceStart !== undefined && bytes.length > 0) this.#sliceCrc = crc32(bytes, this.#sliceCrc);
     this.#recordCount += 1;
   }
 

@@ -232,7 +232,11 @@ export class OutputSequencer {
     const range = this.#openRange();
     for (const open of this.#files) {
       const output = open.complete(this.#options.aggregationFolder);
-      if (open.wholeBytes !== undefined) this.#options.recent?.leave(range.token.rangeIndex, output, open.wholeBytes);
+      // There is room for one file of each stream.
+      const isFirst = range.streams.indexOf(open.stream) === range.streams.lastIndexOf(open.stream);
+      if (isFirst && open.wholeBytes !== undefined) {
+        this.#options.recent?.leave(range.token.rangeIndex, output, open.wholeBytes);
+      }
       range.outputs.push(output);
     }
     while (this.#files.length > 0) this.#files.pop();

@@ -1,7 +1,39 @@
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { type ExtractorListeners, TokenExtractor } from '../../../runtime/extraction/token-extractor.ts';
+import { REMOTE_DEFAULTS } from '../../../runtime/remote/remote-options.ts';
 import { moduleForNode } from '../../module-for-node.ts';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'granule-extractor-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** It has no index, and refuses all ranges until it is told of a file; then it cannot go on. */
+async function start(listeners: Partial<ExtractorListeners>): Promise<{ extractor: TokenExtractor; fatal: unknown[] }> {
+  const fatal: unknown[] = [];
+  const extractor = await TokenExtractor.start({
+    indexPath: join(folder, 'index'),
+    reader: { remote: REMOTE_DEFAULTS, cache: undefined, prefetchBytesMax: 1_000_000 },
+    branches: [],
+    log: { file: join(folder, 'log'), level: 'error' },
+  });
+  extractor.listen({
+    onTokens: () => undefined,
+    onRefused: () => undefined,
+    onFatal: (error) => fatal.push(error),
+    ...listeners,
+  });
+  return { extractor, fatal };
+}
+
+const RANGE = { rangeIndex: 0, fileIndex: 0, startEvent: 1, lastEvent: 1, attemptNr: 1, failures: 0 };
 
 /** With these the C library fills freed memory and keeps none per thread: a use after free shows. Others ignore them. */
 const STRICT_MEMORY = { MALLOC_PERTURB_: '165', GLIBC_TUNABLES: 'glibc.malloc.tcache_count=0' };
@@ -13,4 +45,30 @@ it('a token extractor that is ended has delivered all it sent, and takes no memo
     env: { ...process.env, ...STRICT_MEMORY },
   });
   expect({ status, signal, stdout, stderr }).toEqual({ status: 0, signal: null, stdout: 'all refused', stderr: '' });
+});
+
+it('a token extractor that cannot go on says why, and can be closed', async () => {
+  const { extractor, fatal } = await start({});
+  await extractor.addFile({
+    fileIndex: 0,
+    record: { guid: 'none' } as never,
+    places: [join(folder, 'none.ndjson')],
+  });
+  await expect.poll(() => fatal.length).toBeGreaterThan(0);
+  await extractor.close();
+  expect(String(fatal[0])).toContain('index');
+});
+
+it('a token extractor whose listener throws is still heard to its end', async () => {
+  let refusals = 0;
+  const { extractor, fatal } = await start({
+    onRefused() {
+      refusals += 1;
+      throw new Error('a listener threw');
+    },
+  });
+  for (let count = 0; count < 50; count += 1) await extractor.extract([RANGE]);
+  await extractor.close();
+  expect(refusals).toBe(50);
+  expect(String(fatal[0])).toContain('a listener threw');
 });

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { OUTPUT_AT_ONCE_BYTES_MAX } from '../../../core/limits.ts';
 import type { RangeToken, WorkerFile } from '../../../core/messages.ts';
@@ -13,6 +14,31 @@ beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'granule-sequencer-'));
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+it('sums what a range has in a shared file, though it writes nothing in between', () => {
+  const aggregationFolder = join(folder, 'unmerged');
+  mkdirSync(join(aggregationFolder, '0'), { recursive: true });
+  const sequencer = new OutputSequencer({
+    outputs: { OUT: { format: 'bytes' } },
+    folder,
+    session: 'worker-0',
+    aggregationFolder,
+    rule: { at: 'events', count: 2 },
+    taskID: 1,
+    jobID: 1,
+    outputBytesMax: 1_000_000,
+    processingTag: 'test',
+  });
+  const token = { rangeIndex: 0, fileIndex: 0, attemptNr: 1, startEvent: 1, lastEvent: 1 } as RangeToken;
+  sequencer.beginRange(token, { fileIndex: 0, format: 'ndjson' } as WorkerFile, false);
+  sequencer.beginEvent({ position: 1, eventNumber: 1, runNumber: 1, runHeader: new Uint8Array(0) });
+  sequencer.write('OUT', Buffer.from('abc'));
+  sequencer.write('OUT', new Uint8Array(new ArrayBuffer(0)));
+  sequencer.endEvent();
+  sequencer.endRange(1);
+  sequencer.closeFiles();
+  expect(sequencer.takeComplete()[0]?.outputs).toMatchObject([{ lengthBytes: 3, crc32: crc32(Buffer.from('abc')) }]);
+});
 
 it('leaves a copy of each small file for the merger, and none of a large one', () => {
   const aggregationFolder = join(folder, 'unmerged');
