@@ -72,7 +72,10 @@ export interface OutputStream {
    * first line on).
    */
   write(value: unknown): void;
-  /** Run numbers for which `value` holds (both ends included); united by the merge. */
+  /**
+   * Run numbers for which `value` holds (both ends included); united by the merge. Throws for formats other than `gev`, whose
+   * files have no place for it.
+   */
   addIntervalOfValidity(key: string, firstRun: number, lastRun: number, value: string): void;
 }
 

@@ -185,6 +185,7 @@ export class Flow {
         source: {
           announceFile: (fileIndex) => this.#announceFile(fileIndex),
           isExhausted: () => this.#isExhausted(),
+          mergeRest: () => this.#merge.flush(),
         },
       },
       {

@@ -23,6 +23,8 @@ export interface WorkSource {
   announceFile(fileIndex: number): Promise<void>;
   /** True when no range of the task can become ready any more: nothing is open and all files are known. */
   isExhausted(): boolean;
+  /** Merges what is left to merge. What is damaged is found out by that, and becomes ready again. */
+  mergeRest(): Promise<void>;
 }
 
 export interface PilotOptions {
@@ -170,7 +172,14 @@ export class Pilot {
     this.#parts.scatterer.setAtTail(atTail);
     this.#listeners.onTail(atTail && this.#parts.scatterer.queuedCount === 0);
     if (this.#state === 'draining' && this.#parts.scatterer.queuedCount > 0) await this.returnUnbegun();
+    if (this.#isOver()) await this.#endUnlessDamaged();
+  }
+
+  /** The last outputs are merged while there are workers yet, to make again what turns out to be damaged. */
+  async #endUnlessDamaged(): Promise<void> {
+    if (this.#state === 'feeding') await this.#parts.source.mergeRest();
     if (this.#isOver()) this.#end();
+    else this.#feedAgain = true;
   }
 
   async #send(ranges: readonly LeasedRange[]): Promise<void> {

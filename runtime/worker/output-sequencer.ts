@@ -130,7 +130,15 @@ export class OutputSequencer {
   addIntervalOfValidity(stream: string, key: string, firstRun: number, lastRun: number, value: string): void {
     const event = this.#event;
     assert(event !== undefined, 'intervals of validity are added while an event is in work');
-    this.#openFile(stream, event).info?.addIntervalOfValidity({ key, firstRun, lastRun, value });
+    const { info, format } = this.#openFile(stream, event);
+    if (info === undefined) {
+      throw new GranuleError(
+        'PAYLOAD_OUTPUT_INVALID',
+        `stream ${stream} has the format ${format.name}, whose files hold no intervals of validity`,
+        { details: { stream }, remedy: 'declare the format gev for it, or write them as records' },
+      );
+    }
+    info.addIntervalOfValidity({ key, firstRun, lastRun, value });
   }
 
   /** The incident EndEvent. */

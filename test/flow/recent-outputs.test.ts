@@ -5,6 +5,8 @@ import { RunFolder } from '../runtime/whole-run.ts';
 
 const EVENTS = 30;
 
+const EXPECTED = Array.from({ length: EVENTS }, (_, index) => `{"n":${index + 1}}\n`).join('');
+
 let folder: RunFolder | undefined;
 afterEach(() => folder?.remove());
 
@@ -29,12 +31,24 @@ export default {
   },
 };`;
 
+function executed({ path }: RunFolder): number {
+  return readFileSync(join(path, 'executed'), 'utf8').trim().split('\n').length;
+}
+
+it('an output that is damaged when all events are done is made again in the same start', async () => {
+  folder = new RunFolder(SPOILER.replace("!name.endsWith('-1-1')", "name.endsWith('-1-1')"), EVENTS);
+  const { outputs, events, exitCode } = await folder.run({ workers: 1 });
+  expect(readFileSync(join(folder.outPath, outputs[0]?.path ?? ''), 'utf8')).toBe(EXPECTED);
+  expect(events.finished).toBe(EVENTS);
+  expect(exitCode).toBe(0);
+  expect(executed(folder)).toBe(EVENTS + 1);
+});
+
 it('outputs are merged from the copies that workers leave in memory', async () => {
   folder = new RunFolder(SPOILER, EVENTS);
   const { outputs, events } = await folder.run({ workers: 1 });
   const merged = readFileSync(join(folder.outPath, outputs[0]?.path ?? ''), 'utf8');
-  expect(merged).toBe(Array.from({ length: EVENTS }, (_, index) => `{"n":${index + 1}}\n`).join(''));
+  expect(merged).toBe(EXPECTED);
   expect(events.finished).toBe(EVENTS);
-  const executed = readFileSync(join(folder.path, 'executed'), 'utf8').trim().split('\n').length;
-  expect(executed).toBe(EVENTS);
+  expect(executed(folder)).toBe(EVENTS);
 });

@@ -122,6 +122,11 @@ describe.each(['thread', 'process'] as const)(
       ['recurses without bound', 'const f = () => f() + 1; f()', 'payload-error'],
       ['writes what its format cannot hold', 'context.output("OUT").write(undefined)', 'output-invalid'],
       ['writes to a stream it does not declare', 'context.output("NONE").write(1)', 'output-invalid'],
+      [
+        'adds validity to a format without room for it',
+        'context.output("OUT").addIntervalOfValidity("field", 1, 2, "on")',
+        'output-invalid',
+      ],
       ['writes too much', 'context.output("OUT").write("x".repeat(2000000))', 'output-too-large'],
       ['closes standard output', 'const fs = await import("node:fs"); fs.closeSync(1)', 'payload-error'],
     ];
