@@ -121,7 +121,7 @@ export class OutputSequencer {
       throw new GranuleError(
         'OUTPUT_TOO_LARGE',
         `the event wrote more than ${this.#options.outputBytesMax} bytes to stream ${stream}`,
-        { details: { stream, position: event.position }, remedy: 'raise --max-output-size or write less per event' },
+        { details: { stream, position: event.position }, remedy: 'raise --output-size-max or write less per event' },
       );
     }
     open.append(bytes);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -18,6 +18,7 @@ import {
   writeResult,
 } from '../../bench/result-file.ts';
 import type { Measure } from '../../bench/statistics.ts';
+import { writeResultFiles } from '../../runtime/cli/commands/bench.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -81,6 +82,35 @@ describe('result files', () => {
     if (scenario === undefined) return;
     expect(scenarioJson(written, scenario)).toMatchObject({ schema: 1, scenario: 'example', answer: 42 });
     expect(benchJson(written)).toMatchObject({ scenarios: { example: { answer: 42, quick: true } } });
+  });
+});
+
+describe('what granule bench writes', () => {
+  let said = '';
+  const write = (name: string, out: string | undefined): Promise<void> => {
+    said = '';
+    const hear = (text: string): void => {
+      said += text;
+    };
+    const notices = { isTTY: false, columns: 80, write: hear };
+    return writeResultFiles(name, record([rate(1, 2)]), out, { currentFolder: folder, notices });
+  };
+
+  it('are a result and a report at a place of their own for all scenarios', async () => {
+    await write('all', undefined);
+    const path = defaultResultPath(folder, record([]));
+    expect(readResult(path)).toEqual(record([rate(1, 2)]));
+    const reportPath = path.replace(/\.json$/, '.html');
+    expect(readFileSync(reportPath, 'utf8')).toContain('<h2>example</h2>');
+    expect(said).toMatch(/^result: bench\/results\/.+\.json\nreport: bench\/results\/.+\.html\n$/);
+  });
+
+  it('are where --out says, and nowhere for one scenario without it', async () => {
+    await write('example', undefined);
+    expect(existsSync(join(folder, 'bench'))).toBe(false);
+    await write('example', 'kept/one.json');
+    expect(readResult(join(folder, 'kept/one.json')).scenarios).toHaveLength(1);
+    expect(existsSync(join(folder, 'kept/one.html'))).toBe(true);
   });
 });
 

@@ -30,7 +30,7 @@ function define(command: Command): void {
         'Examples:',
         '  granule bench                                  list scenarios and their options',
         '  granule bench overhead --quick',
-        '  granule bench cores-idle --option workers=64 --option work=wait --out idle.json',
+        '  granule bench cores-idle --option waiting=64 --out idle.json',
         '  granule bench grid --consumers 1000000 --seed 7',
         '  granule bench all                              writes bench/results/<machine>-<date>.json and .html',
         '  granule bench compare before.json after.json',
@@ -96,7 +96,7 @@ async function measure(
   }
   if (scenarios.length > 0) {
     const record: BenchRecord = { schema: 1, startedAt, machine, scenarios };
-    await writeFiles(name, record, flags, surroundings);
+    await writeResultFiles(name, record, flags['out'], surroundings);
     if (flags['json'] === true) await surroundings.results.write(await asJson(name, record));
   }
   if (!signal.aborted) return EXIT.ok;
@@ -124,15 +124,14 @@ async function asJson(name: string, record: BenchRecord): Promise<string> {
 }
 
 /** The result and its report, where `--out` says so; "all" has a place of its own. */
-async function writeFiles(
+export async function writeResultFiles(
   name: string,
   record: BenchRecord,
-  flags: ParsedArguments['flags'],
-  { currentFolder, notices }: Surroundings,
+  given: unknown,
+  { currentFolder, notices }: Pick<Surroundings, 'currentFolder' | 'notices'>,
 ): Promise<void> {
   const { defaultResultPath, writeResult } = await import('../../../bench/result-file.ts');
   const { htmlReport } = await import('../../../bench/report.ts');
-  const given = flags['out'];
   if (given === undefined && name !== 'all') return;
   const path = given === undefined ? defaultResultPath(currentFolder, record) : resolve(currentFolder, String(given));
   const reportPath = `${path.replace(/\.json$/, '')}.html`;

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { scenarioNames } from '../../../bench/scenario-list.ts';
+import { loadScenario, scenarioNames } from '../../../bench/scenario-list.ts';
 import { granule } from './program.ts';
 
 let folder = '';
@@ -21,6 +21,16 @@ describe('granule bench', () => {
     for (const name of scenarioNames()) expect(stdout).toMatch(new RegExp(`^${name}: `, 'm'));
     const lines = (await granule(['bench', '--json'])).stdout.trim().split('\n');
     expect(lines.map((line) => JSON.parse(line).name)).toEqual(scenarioNames());
+  });
+
+  it('has examples in its help whose scenarios and options there are', async () => {
+    const { stdout } = await granule(['bench', '--help']);
+    const examples = [...stdout.matchAll(/granule bench ([a-z-]+) (.*--option .*)$/gm)];
+    expect(examples.length).toBeGreaterThan(0);
+    for (const [, name = '', flags = ''] of examples) {
+      const known = Object.keys((await loadScenario(name)).options);
+      for (const [, option] of flags.matchAll(/--option (\w+)=/g)) expect(known).toContain(option);
+    }
   });
 
   it('measures one, prints one object and writes result and report', async () => {
