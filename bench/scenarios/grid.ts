@@ -2,10 +2,11 @@
  * A grid of many consumers in virtual time on the real dispatcher: what is executed, wasted and refused, what it costs
  * the dispatcher, and whether it keeps its promises. Also the tool for questions such as how long a lease should be.
  */
-
+import { formatCount } from '../../core/quantities.ts';
 import type { GridOutcome, GridSettings } from '../grid/grid-settings.ts';
 import { GridSimulation } from '../grid/grid-simulation.ts';
-import { defineScenario } from '../scenario.ts';
+import { barChart } from '../pictures/bar-chart.ts';
+import { defineScenario, type Picture } from '../scenario.ts';
 import type { Measure } from '../statistics.ts';
 
 const MINUTE_MS = 60_000;
@@ -48,6 +49,8 @@ export const scenario = defineScenario({
   },
 });
 
+const hours = (ms: number): string => `${(ms / HOUR_MS).toFixed(2)} h`;
+
 function report(settings: GridSettings, outcome: GridOutcome) {
   const { executed, elapsedMs, dispatcherCpuMs, wastedMs, executedMs } = outcome;
   const cpuMicrosPerEvent = (dispatcherCpuMs * 1000) / executed;
@@ -71,7 +74,6 @@ function report(settings: GridSettings, outcome: GridOutcome) {
     { name: 'wasted execution', unit: 'fraction', better: 'lower', values: [wastedFraction] },
     { name: 'longest look at leases', unit: 'ms', better: 'lower', values: [outcome.longestTickMs] },
   ];
-  const hours = (ms: number): string => `${(ms / HOUR_MS).toFixed(2)} h`;
   const percent = (fraction: number): string => `${(fraction * 100).toFixed(2)} %`;
   return {
     values,
@@ -99,10 +101,32 @@ function report(settings: GridSettings, outcome: GridOutcome) {
         ],
       },
     ],
-    pictures: [],
+    pictures: [timePicture(elapsedMs, idealMs), fatePicture(outcome)],
     notes: [
       'Virtual time, one thread, a store in memory; the dispatcher is the real one. A broken promise would have ended the run with an error.',
       'CPU time is that of the dispatcher and its store, restarts and merge commits included; the flush of a disk is not in it.',
     ],
   } as const;
+}
+
+function timePicture(elapsedMs: number, idealMs: number): Picture {
+  const title = 'virtual time until every event is merged, in hours';
+  const bars = [
+    { label: 'this grid', values: [elapsedMs] },
+    { label: 'all consumers always busy', values: [idealMs] },
+  ];
+  return { title, svg: barChart({ title, bars, format: hours }) };
+}
+
+function fatePicture(outcome: GridOutcome): Picture {
+  const title = 'executions and what became of events and reports, as counts';
+  const bars = [
+    { label: 'executions', values: [outcome.executed] },
+    { label: 'events committed', values: [outcome.committed] },
+    { label: 'events given up', values: [outcome.fatal] },
+    { label: 'taken back after a lease', values: [outcome.lost] },
+    { label: 'reports refused as stale', values: [outcome.stale] },
+    { label: 'reports that were echoes', values: [outcome.duplicate] },
+  ];
+  return { title, svg: barChart({ title, bars, format: formatCount }) };
 }

@@ -10,8 +10,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { GranuleError } from '../../core/errors.ts';
 import { builtModuleUrl } from '../../core/own-files.ts';
+import { barChart } from '../pictures/bar-chart.ts';
 import { measureRangeLoad } from '../range-load.ts';
-import { defineScenario, type ResultTable } from '../scenario.ts';
+import { defineScenario, type Picture, type ResultTable } from '../scenario.ts';
 import { describeSummary, interleave, type Measure, median, ratios } from '../statistics.ts';
 
 export interface ServedFileRequest {
@@ -95,7 +96,7 @@ export const scenario = defineScenario({
               ]),
         ]),
         tables: [tableOf(results)],
-        pictures: [],
+        pictures: [pictureOf(results)],
         notes: [
           nginx === undefined
             ? 'nginx is not installed: there is nothing to compare with.'
@@ -168,8 +169,20 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
-function tableOf(results: ReadonlyMap<string, Readonly<Record<Server, readonly number[]>>>): ResultTable {
-  const rate = (value: number): string => `${Math.round(value)} MB/s`;
+type Rates = ReadonlyMap<string, Readonly<Record<Server, readonly number[]>>>;
+
+const rate = (value: number): string => `${Math.round(value)} MB/s`;
+
+function pictureOf(results: Rates): Picture {
+  const title = 'byte ranges at random places: MB per second';
+  const bars = [...results].flatMap(([size, { granule, nginx }]) => [
+    { label: `${size}, event server`, values: granule },
+    { label: `${size}, nginx`, values: nginx },
+  ]);
+  return { title, svg: barChart({ title, bars, format: rate }) };
+}
+
+function tableOf(results: Rates): ResultTable {
   return {
     title: 'byte ranges at random places',
     columns: [

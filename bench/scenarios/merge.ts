@@ -11,12 +11,14 @@ import { assert } from '../../core/assert.ts';
 import type { MergeItem } from '../../core/dispatcher-api.ts';
 import { guidFromSha256 } from '../../core/ids.ts';
 import { silentLogger } from '../../core/log.ts';
+import { formatCount } from '../../core/quantities.ts';
 import type { OutputFormatName } from '../../payloads/formats/event-format.ts';
 import { outputFormat } from '../../payloads/formats/registry.ts';
 import type { MergeMode } from '../../runtime/merge/merge-messages.ts';
 import { MergeService } from '../../runtime/merge/merge-service.ts';
 import { BenchJournal, STREAM, writeSingleEventFiles } from '../merge-work.ts';
-import { defineScenario, type ResultTable } from '../scenario.ts';
+import { barChart } from '../pictures/bar-chart.ts';
+import { defineScenario, type Picture, type ResultTable } from '../scenario.ts';
 import { describeSummary, interleave, type Measure, median, ratios } from '../statistics.ts';
 
 /**
@@ -78,7 +80,7 @@ export const scenario = defineScenario({
       values: { format, fast: valuesOf(results, 'fast'), slow: valuesOf(results, 'slow') },
       measures: results.flatMap(measuresOf),
       tables: [tableOf(results)],
-      pictures: [],
+      pictures: results.map(pictureOf),
       notes: [
         `Files lie on ${folders.memory === null ? 'disk: there is no memory file system' : 'a memory file system'}.`,
         'The bare loop opens, reads and appends in one thread; it checks and removes nothing.',
@@ -244,8 +246,12 @@ function measuresOf(result: SizeResult): Measure[] {
   ];
 }
 
-function filesPerSecond({ work, timings }: SizeResult, variant: Variant): number[] {
-  return timings[variant].map(({ committedMs }) => (1000 * work.fileCount) / committedMs);
+function filesPerSecond(
+  { work, timings }: SizeResult,
+  variant: Variant,
+  moment: 'committedMs' | 'completeMs' = 'committedMs',
+): number[] {
+  return timings[variant].map((timing) => (1000 * work.fileCount) / timing[moment]);
 }
 
 function tableOf(results: readonly SizeResult[]): ResultTable {
@@ -269,4 +275,16 @@ function tableOf(results: readonly SizeResult[]): ResultTable {
       ]),
     ),
   };
+}
+
+function pictureOf(result: SizeResult): Picture {
+  const title = `merging files of ${result.title}: files per second`;
+  const bars = [
+    { label: 'bare loop', values: filesPerSecond(result, 'append') },
+    ...(['fast', 'slow'] as const).flatMap((variant) => [
+      { label: `${variant}, until committed`, values: filesPerSecond(result, variant, 'committedMs') },
+      { label: `${variant}, until complete`, values: filesPerSecond(result, variant, 'completeMs') },
+    ]),
+  ];
+  return { title, svg: barChart({ title, bars, format: (value) => `${formatCount(value)} /s` }) };
 }

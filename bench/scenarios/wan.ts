@@ -10,8 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { moduleUrl } from '../../core/own-files.ts';
 import { FarServer, type SentCounts } from '../far-server.ts';
 import { runFlow } from '../flow-run.ts';
+import { barChart } from '../pictures/bar-chart.ts';
 import { BARE_EVENTS, type RemoteWork, readAhead, readOneByOne } from '../remote-reading.ts';
-import { defineScenario, type ResultTable } from '../scenario.ts';
+import { defineScenario, type Picture, type ResultTable } from '../scenario.ts';
 import { describeSummary, type Measure, median, ratios } from '../statistics.ts';
 import { writeTimedFiles } from '../timed-work.ts';
 
@@ -35,6 +36,15 @@ interface Measured {
   /** from the moment all workers are ready to the last event durably finished */
   readonly makespanMs: number;
   readonly sent: SentCounts;
+}
+
+type Runs = Readonly<Record<Variant, readonly Measured[]>>;
+
+/** Round trips in ms, and what the first `BARE_EVENTS` took one by one without prefetch, in ms. */
+interface Distances {
+  readonly near: number;
+  readonly far: number;
+  readonly bare: number;
 }
 
 export const scenario = defineScenario({
@@ -73,11 +83,7 @@ export const scenario = defineScenario({
       const cpuMsPerMB = await readAhead(work, far.url(name), signal);
       const identical = await outputsAreIdentical(work, inputs, signal);
 
-      const throughput = (variant: 'near' | 'far'): number[] =>
-        ratios(
-          runs.local.map(({ makespanMs }) => makespanMs),
-          runs[variant].map(({ makespanMs }) => makespanMs),
-        );
+      const throughput = (variant: 'near' | 'far'): number[] => throughputToLocal(runs, variant);
       const neededBytes = work.eventCount * work.eventBytes;
       const fetched = [...runs.near, ...runs.far].map(({ sent }) => sent.rangeBytes / neededBytes);
       const bareRatio = ((work.eventMs / work.workerCount) * BARE_EVENTS) / bare;
@@ -97,7 +103,7 @@ export const scenario = defineScenario({
           { name: 'cpuMsPerMB', unit: 'ms/MB', better: 'lower', values: [cpuMsPerMB] },
         ] satisfies Measure[],
         tables: [tableOf(work, runs, { near: options.near, far: options.far, bare })],
-        pictures: [],
+        pictures: [pictureOf(work, runs, { near: options.near, far: options.far, bare })],
         notes: [
           'The clock starts when the last worker has initialized its payload and stops when the last event is durably finished.',
           'The three runs of a round go on side by side: their events wait, so that the cores are free for all of them.',
@@ -197,11 +203,26 @@ async function outputsAreIdentical(
   return digests[0] === digests[1];
 }
 
-function tableOf(
-  work: Work,
-  runs: Readonly<Record<Variant, readonly Measured[]>>,
-  { near, far, bare }: { readonly near: number; readonly far: number; readonly bare: number },
-): ResultTable {
+function throughputToLocal(runs: Runs, variant: 'near' | 'far'): number[] {
+  return ratios(
+    runs.local.map(({ makespanMs }) => makespanMs),
+    runs[variant].map(({ makespanMs }) => makespanMs),
+  );
+}
+
+function pictureOf(work: Work, runs: Runs, { near, far, bare }: Distances): Picture {
+  const title = 'throughput as part of that with a local file (a ratio)';
+  const bareMs = (bare / BARE_EVENTS) * work.eventCount;
+  const bars = [
+    { label: `${near} ms away`, values: throughputToLocal(runs, 'near') },
+    { label: `${far} ms away`, values: throughputToLocal(runs, 'far') },
+    { label: `${near} ms away, no prefetch`, values: runs.local.map(({ makespanMs }) => makespanMs / bareMs) },
+  ];
+  const reference = { label: 'local file', value: 1 };
+  return { title, svg: barChart({ title, bars, format: (value) => value.toFixed(2), reference }) };
+}
+
+function tableOf(work: Work, runs: Runs, { near, far, bare }: Distances): ResultTable {
   const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
   const localMs = median(runs.local.map(({ makespanMs }) => makespanMs));
   const bareMs = (bare / BARE_EVENTS) * work.eventCount;

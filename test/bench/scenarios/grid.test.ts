@@ -4,7 +4,7 @@ import { loadScenario } from '../../../bench/scenario-list.ts';
 
 async function simulate(given: Readonly<Record<string, string>>) {
   const scenario = await loadScenario('grid');
-  const { values } = await scenario.run({
+  const { values, pictures } = await scenario.run({
     options: resolveScenarioOptions(scenario.options, given, true),
     quick: true,
     repeats: 1,
@@ -12,6 +12,8 @@ async function simulate(given: Readonly<Record<string, string>>) {
     signal: new AbortController().signal,
     progress: () => undefined,
   });
+  expect(pictures.length).toBeGreaterThan(0);
+  for (const { svg } of pictures) expect(svg).not.toContain('NaN');
   return values;
 }
 

@@ -27,6 +27,11 @@ it('bench merge measures both merges at both sizes and cleans up', async () => {
         slow: { ratioToAppend: expect.any(Number), ...sizes },
       });
       expect(result.tables[0]?.rows).toHaveLength(6);
+      expect(result.pictures.map(({ title }) => title)).toEqual([
+        'merging files of 1kB: files per second',
+        'merging files of 500kB: files per second',
+      ]);
+      for (const { svg } of result.pictures) expect(svg).not.toContain('NaN');
       expect(readdirSync(disk)).toEqual([]);
     }
   } finally {

@@ -12,7 +12,7 @@ it.each(['work', 'copies'])(
     const disk = mkdtempSync(join(tmpdir(), 'granule-bench-table-'));
     try {
       const given = { small: '5000', large: '128000', window: '19200', held: '50000', between };
-      const { values, tables } = await scenario.run({
+      const { values, tables, pictures, notes } = await scenario.run({
         options: resolveScenarioOptions(scenario.options, given, true),
         quick: true,
         repeats: 2,
@@ -32,6 +32,9 @@ it.each(['work', 'copies'])(
       expect(values['registerBytes']).toBeLessThan(1e6);
       expect(values['bytesPerFinishedRange']).toBeLessThan(3);
       expect(tables[0]?.rows).toHaveLength(10);
+      expect(pictures.length).toBeGreaterThan(0);
+      for (const { svg } of pictures) expect(svg).not.toContain('NaN');
+      expect(notes.join(' ')).toContain('Warm-up: ');
       expect(readdirSync(disk)).toEqual([]);
     } finally {
       rmSync(disk, { recursive: true });
