@@ -57,17 +57,21 @@ export function diskValues(places: readonly Place[]): object | null {
   return disk === undefined ? null : valuesOf(disk);
 }
 
-/** Of each other tool its rate, and how many times granule's rate is that. */
+/**
+ * Of each other tool its rate, and how many times granule's rate is that: formed within each round for piscina, and with
+ * granule's median for those that are measured afterwards.
+ */
 export function peerValues(place: Place, peers: PeerRates): { readonly peers: object } {
   const granule = rates(place, 'granule');
-  const against = (perSecond: readonly number[]): object => ({
+  const piscina = rates(place, 'piscina');
+  const afterwards = (perSecond: readonly number[]): object => ({
     perSecond: median(perSecond),
     ratio: median(granule) / median(perSecond),
   });
   return {
     peers: Object.fromEntries([
-      ['piscina', against(rates(place, 'piscina'))],
-      ...PEERS.map((peer) => [peer, peers[peer] === null ? null : against(peers[peer])] as const),
+      ['piscina', { perSecond: median(piscina), ratio: median(ratios(granule, piscina)) }],
+      ...PEERS.map((peer) => [peer, peers[peer] === null ? null : afterwards(peers[peer])] as const),
     ]),
   };
 }

@@ -12,24 +12,23 @@ import { fileURLToPath } from 'node:url';
 import { WORKERS_MAX } from '../../core/limits.ts';
 import { moduleUrl } from '../../core/own-files.ts';
 import { DISTRIBUTIONS } from '../../payloads/builtin/spin-options.ts';
+import {
+  GRANULARITIES,
+  type Granularity,
+  type Measured,
+  type MeasuredBy,
+  measuresOf,
+  medians,
+  pictureOf,
+  type Setting,
+  tableOf,
+} from '../cores-idle-results.ts';
 import { runFlow } from '../flow-run.ts';
 import { correlatedHints, longestFirst } from '../ideal-schedule.ts';
-import { type LaneFigures, type Lanes, laneFigures, readLanes } from '../lanes.ts';
-import { laneChart } from '../pictures/lane-chart.ts';
-import { defineScenario, type Picture, type ResultTable, type ScenarioContext } from '../scenario.ts';
-import { describeSummary, interleave, type Measure, median } from '../statistics.ts';
+import { laneFigures, readLanes } from '../lanes.ts';
+import { defineScenario, type ScenarioContext } from '../scenario.ts';
+import { interleave } from '../statistics.ts';
 import { calibrateUnits, drawLengths, recordedLengths, writeTimedFiles } from '../timed-work.ts';
-
-const GRANULARITIES = ['file', 'chunk', 'event', 'longestFirst', 'longestFirstGuessed'] as const;
-type Granularity = (typeof GRANULARITIES)[number];
-
-const TITLES: Readonly<Record<Granularity, string>> = {
-  file: 'whole files',
-  chunk: 'a static share each',
-  event: 'single events, file order',
-  longestFirst: 'single events, longest first',
-  longestFirstGuessed: 'longest first, hints of correlation 0.7',
-};
 
 /** Left out in quick runs, to be done in 30 s: most of a short run is its start. */
 const LEFT_OUT_QUICK: Granularity = 'longestFirstGuessed';
@@ -40,14 +39,6 @@ const FILES_PER_WORKER = 4;
 const HINT_SEED = 7;
 const PAYLOAD = fileURLToPath(moduleUrl('bench/payloads/timed-events.ts'));
 
-/** One pool and the events it gets. */
-interface Setting {
-  readonly name: 'cpu' | 'wait';
-  readonly workerCount: number;
-  readonly lengthsMs: readonly number[];
-  readonly unitsPerMs: number | null;
-}
-
 /** One granularity: its input and how it is handed out. */
 interface Plan {
   readonly inputs: readonly string[];
@@ -56,13 +47,6 @@ interface Plan {
   /** units in the order of hand-out */
   readonly unitOrder: readonly number[];
 }
-
-interface Measured {
-  readonly figures: LaneFigures;
-  readonly lanes: Lanes;
-}
-
-type MeasuredBy = Readonly<Partial<Record<Granularity, readonly Measured[]>>>;
 
 export const scenario = defineScenario({
   summary: 'how busy cores are kept with files, chunks and single events as the unit of work',
@@ -208,107 +192,4 @@ async function measure(
   } finally {
     rmSync(out, { recursive: true, force: true });
   }
-}
-
-const FIGURES = [
-  'makespanMs',
-  'boundMs',
-  'idealMs',
-  'ratioToBound',
-  'ratioToIdeal',
-  'busyFraction',
-  'busyFractionUntilEmpty',
-  'idleCoreMs',
-] as const;
-
-function granularitiesOf(by: MeasuredBy): (readonly [Granularity, readonly Measured[]])[] {
-  return GRANULARITIES.flatMap((granularity) => {
-    const runs = by[granularity];
-    return runs === undefined ? [] : [[granularity, runs] as const];
-  });
-}
-
-function medians(by: MeasuredBy): Partial<Record<Granularity, object>> {
-  return Object.fromEntries(
-    granularitiesOf(by).map(([granularity, runs]) => {
-      const figures = runs.map((measured) => measured.figures);
-      const values = FIGURES.map((key) => [key, median(figures.map((figure) => figure[key]))]);
-      const lostOnKill = {
-        expected: median(figures.map((figure) => figure.lostOnKill.expected)),
-        worst: median(figures.map((figure) => figure.lostOnKill.worst)),
-      };
-      return [granularity, { ...Object.fromEntries(values), lostOnKill }];
-    }),
-  );
-}
-
-function measuresOf({ name }: Setting, by: MeasuredBy): Measure[] {
-  return granularitiesOf(by).flatMap(([granularity, runs]): Measure[] => {
-    const of = (key: 'ratioToBound' | 'ratioToIdeal' | 'busyFraction'): number[] =>
-      runs.map(({ figures }) => figures[key]);
-    return [
-      { name: `${name}.${granularity}.ratioToBound`, unit: 'ratio', better: 'lower', values: of('ratioToBound') },
-      { name: `${name}.${granularity}.ratioToIdeal`, unit: 'ratio', better: 'lower', values: of('ratioToIdeal') },
-      { name: `${name}.${granularity}.busyFraction`, unit: 'ratio', better: 'higher', values: of('busyFraction') },
-    ];
-  });
-}
-
-function tableOf(setting: Setting, by: MeasuredBy): ResultTable {
-  const percent = (value: number): string => `${(100 * value).toFixed(1)} %`;
-  return {
-    title: settingTitle(setting),
-    columns: [
-      { title: 'unit of work' },
-      { title: 'makespan', align: 'right' },
-      { title: '/ bound', align: 'right' },
-      { title: '/ ideal', align: 'right' },
-      { title: 'busy', align: 'right' },
-      { title: 'until empty', align: 'right' },
-      { title: 'idle core s', align: 'right' },
-      { title: 'lost on a kill', align: 'right' },
-      { title: 'at worst', align: 'right' },
-    ],
-    rows: granularitiesOf(by).map(([granularity, runs]) => {
-      const figures = runs.map((measured) => measured.figures);
-      const of = (value: (figure: LaneFigures) => number): number => median(figures.map(value));
-      return [
-        TITLES[granularity],
-        describeSummary(
-          figures.map(({ makespanMs }) => makespanMs),
-          (value) => `${(value / 1000).toFixed(2)} s`,
-        ),
-        of((figure) => figure.ratioToBound).toFixed(3),
-        of((figure) => figure.ratioToIdeal).toFixed(3),
-        percent(of((figure) => figure.busyFraction)),
-        percent(of((figure) => figure.busyFractionUntilEmpty)),
-        (of((figure) => figure.idleCoreMs) / 1000).toFixed(2),
-        percent(of((figure) => figure.lostOnKill.expected)),
-        percent(of((figure) => figure.lostOnKill.worst)),
-      ];
-    }),
-  };
-}
-
-function settingTitle({ name, workerCount, lengthsMs }: Setting): string {
-  const kind = name === 'cpu' ? 'CPU work' : 'events that wait on a timer';
-  return `${lengthsMs.length} events, ${workerCount} workers, ${kind}`;
-}
-
-/** Of each granularity the run with the middle makespan. */
-function pictureOf(setting: Setting, by: MeasuredBy): Picture {
-  const title = settingTitle(setting);
-  const panels = granularitiesOf(by).map(([granularity, runs]) => {
-    const sorted = [...runs].sort((left, right) => left.figures.makespanMs - right.figures.makespanMs);
-    const { lanes, figures } = sorted[Math.floor(sorted.length / 2)] as Measured;
-    const idle = (figures.idleCoreMs / 1000).toFixed(2);
-    return {
-      title: `${TITLES[granularity]}: ${(figures.makespanMs / 1000).toFixed(2)} s, ${idle} core seconds idle`,
-      workerCount: lanes.workerCount,
-      intervals: lanes.events,
-      makespanMs: figures.makespanMs,
-      boundMs: figures.boundMs,
-    };
-  });
-  return { title, svg: laneChart({ title, panels, boundMs: median(panels.map((panel) => panel.boundMs)) }) };
 }

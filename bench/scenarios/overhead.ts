@@ -83,6 +83,12 @@ export const scenario = defineScenario({
         ),
         'Other tools do the same work (write a file, rename it) with as many workers; handing them the list of events is not ' +
           'counted for BullMQ.',
+        ...(options.peerEvents === 0
+          ? []
+          : [
+              `${PEERS.map((peer) => TITLES[peer]).join(', ')} are measured after granule, in rounds of their own: their ratios ` +
+                "are formed with granule's median. Those of piscina and the bare loop are formed within each round.",
+            ]),
       ],
     };
   },

@@ -3,6 +3,8 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { TITLES } from '../../bench/overhead-results.ts';
+import { PEERS } from '../../bench/peer-programs.ts';
 import type { ScenarioRecord } from '../../bench/result-file.ts';
 import { runScenario } from '../../bench/run-scenario.ts';
 
@@ -15,9 +17,9 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-async function tiny(name: string, options: Record<string, string>): Promise<ScenarioRecord> {
+async function tiny(name: string, options: Record<string, string>, quick = true): Promise<ScenarioRecord> {
   const record = await runScenario(name, {
-    quick: true,
+    quick,
     repeats: 1,
     options,
     folders: { memory: null, disk: folder },
@@ -27,6 +29,7 @@ async function tiny(name: string, options: Record<string, string>): Promise<Scen
   expect(readdirSync(folder)).toEqual([]);
   expect(record.measures.length).toBeGreaterThan(0);
   for (const { values } of record.measures) for (const value of values) expect(value).toBeGreaterThanOrEqual(0);
+  expect(record.pictures.length).toBeGreaterThan(0);
   for (const { svg } of record.pictures) expect(svg).not.toContain('NaN');
   return record;
 }
@@ -38,8 +41,14 @@ const LANE_FIGURES = {
   ratioToBound: expect.any(Number),
   ratioToIdeal: expect.any(Number),
   busyFraction: expect.any(Number),
+  busyFractionUntilEmpty: expect.any(Number),
   idleCoreMs: expect.any(Number),
+  lostOnKill: { expected: expect.any(Number), worst: expect.any(Number) },
 };
+
+function laneFiguresOf(workerCount: number): object {
+  return { ...LANE_FIGURES, busyFractionPerWorker: Array.from({ length: workerCount }, () => expect.any(Number)) };
+}
 
 describe('cores-idle', () => {
   it(
@@ -55,13 +64,27 @@ describe('cores-idle', () => {
         mean: '2',
         max: '10',
       });
-      const granularities = {
-        file: LANE_FIGURES,
-        chunk: LANE_FIGURES,
-        event: LANE_FIGURES,
-        longestFirst: LANE_FIGURES,
-      };
-      expect(values).toMatchObject({ granularities, waiting: { workers: 3, granularities } });
+      const granularities = (figures: object) => ({
+        file: figures,
+        chunk: figures,
+        event: figures,
+        longestFirst: figures,
+      });
+      expect(values).toMatchObject({
+        granularities: granularities(laneFiguresOf(2)),
+        waiting: { workers: 3, granularities: granularities(laneFiguresOf(3)) },
+      });
+    },
+    RUNS_TIMEOUT_MS,
+  );
+
+  it(
+    'measures hints of correlation 0.7 as well, unless the run is to be quick',
+    async () => {
+      const options = { workers: '2', waiting: '0', events: '4', mean: '2', max: '10' };
+      const { values, tables } = await tiny('cores-idle', options, false);
+      expect(values).toMatchObject({ granularities: { longestFirstGuessed: laneFiguresOf(2) }, waiting: null });
+      expect(tables[0]?.rows.map(([unit]) => unit)).toContain('longest first, hints of correlation 0.7');
     },
     RUNS_TIMEOUT_MS,
   );
@@ -100,9 +123,9 @@ describe('overhead', () => {
   it(
     'measures the whole path, the bare loop and piscina on the same files, and says what is absent',
     async () => {
-      const { values, tables } = await tiny('overhead', {
+      const { values, tables, notes } = await tiny('overhead', {
         events: '300',
-        peerEvents: '0',
+        peerEvents: '40',
         profile: 'yes',
         workers: '2',
       });
@@ -114,8 +137,13 @@ describe('overhead', () => {
         ratioToBareLoop: expect.any(Number),
         withMerge: { ratioToBareLoop: expect.any(Number) },
         mainThreadMicrosPerEvent: expect.any(Number),
-        peers: { piscina: rate, bullmq: null, dask: null, parallel: null },
+        peers: { piscina: rate },
       });
+      const peers = values['peers'] as Record<string, unknown>;
+      for (const peer of PEERS) {
+        const isAbsent = notes.includes(`${TITLES[peer]} is not installed: absent.`);
+        expect(peers[peer]).toEqual(isAbsent ? null : rate);
+      }
       const stages = tables.at(-1)?.rows.map(([thread, stage]) => `${thread}: ${stage}`);
       // A profile of so few events sees each stage by chance only.
       expect(stages?.length).toBeGreaterThan(0);
