@@ -40,7 +40,7 @@ export const COMMANDS: readonly ListedCommand[] = [
   },
   {
     name: 'show',
-    summary: 'all that is known of one event: state, attempts, why it failed, its last log lines',
+    summary: 'all that is known of one event: where it lies, state, attempts, why it failed, its last log lines',
     load: async () => (await import('./commands/show.ts')).showCommand,
   },
   {

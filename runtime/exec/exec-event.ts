@@ -28,12 +28,12 @@ import { type ExecReport, runExecProcess } from './exec-process.ts';
 import {
   type EventOfRun,
   findRecordedInput,
-  openRunIndex,
   type RecordedEvent,
   type RecordedInput,
   readRecordedEvent,
 } from './recorded-event.ts';
 import { type ChosenPayload, choosePayload } from './recorded-payload.ts';
+import { openRunIndex } from './run-index.ts';
 
 export interface ExecRequest {
   readonly folders: RunFolders;

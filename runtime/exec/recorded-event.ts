@@ -1,5 +1,4 @@
 /** What a run recorded of one event and of the ways to it: for executing it again, without touching anything of the run. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TaskFile } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
@@ -7,7 +6,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { TableReader } from '../../dispatcher/table-reader.ts';
 import { withPrivateParts } from '../catalogue/private-places.ts';
 import { ReplicaCatalogue } from '../catalogue/replica-catalogue.ts';
-import { EventIndex } from '../indexing/event-index.ts';
+import type { EventIndex } from '../indexing/event-index.ts';
 import { IndexingPool } from '../indexing/indexing-pool.ts';
 import { findUnchanged } from '../indexing/unchanged-files.ts';
 import { isRemotePlace } from '../remote/place.ts';
@@ -103,15 +102,5 @@ async function checkContent(
   throw new GranuleError('INPUT_CHANGED', `${path} has other content than ${lfn} had in the run (GUID ${guid})`, {
     details: { path, guid },
     remedy: 'restore the file',
-  });
-}
-
-/** The run's own event index, or the one it shares. @throws STORE_MISSING, STORE_VERSION, STORE_FAILED */
-export function openRunIndex(folders: RunFolders, { indexFolder }: StartRecord): Promise<EventIndex> {
-  const path = indexFolder ?? folders.index;
-  if (existsSync(path)) return EventIndex.open({ path, readOnly: true });
-  throw new GranuleError('STORE_MISSING', `the event index of the run is gone: ${path}`, {
-    details: { path },
-    remedy: 'run its command once more: it indexes its inputs, whatever is left to do',
   });
 }

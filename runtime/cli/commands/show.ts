@@ -1,10 +1,11 @@
-/** `granule show`: all that is known of one event: state, attempts, why it failed, its last log lines, its outputs. */
+/** `granule show`: all that is known of one event: where its input lies, state, attempts, why it failed, log lines, outputs. */
 import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { formatEventRangeID } from '../../../core/ids.ts';
 import { printableText } from '../../../core/printable.ts';
 import { formatBytes, formatCount, formatDuration, formatNumberOf } from '../../../core/quantities.ts';
 import type { TableReader } from '../../../dispatcher/table-reader.ts';
+import type { EventInput } from '../../exec/event-input.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import { type EventPlace, findEvent } from '../event-reference.ts';
 import { defineOutFlag, openRun } from '../open-run.ts';
@@ -26,13 +27,22 @@ async function run(parsed: ParsedArguments, surroundings: Surroundings): Promise
   await using opened = await openRun(parsed, surroundings);
   const place = findEvent(reference, opened.table);
   const range = opened.table.show(place.taskID, place.file.fileIndex, place.position);
+  const { tryEventInput } = await import('../../exec/event-input.ts');
+  const event: ShownEvent = { place, range, input: await tryEventInput(opened.folders, place) };
   await surroundings.results.write(
-    parsed.flags['json'] === true ? `${asJson(place, range)}\n` : asText(place, range, opened.shownFolder),
+    parsed.flags['json'] === true ? `${asJson(event)}\n` : asText(event, opened.shownFolder),
   );
   return EXIT.ok;
 }
 
 type ShownRange = ReturnType<TableReader['show']>;
+
+interface ShownEvent {
+  readonly place: EventPlace;
+  readonly range: ShownRange;
+  /** undefined when the run does not know it any more */
+  readonly input: EventInput | undefined;
+}
 
 /** Of the last hand-out; undefined when it was never handed out, or by whom is not recorded any more. */
 function rangeID({ taskID, file }: EventPlace, range: ShownRange): string | undefined {
@@ -41,7 +51,7 @@ function rangeID({ taskID, file }: EventPlace, range: ShownRange): string | unde
   return formatEventRangeID({ taskID, jobID, fileID: file.fileIndex + 1, startEvent, attemptNr });
 }
 
-function asJson(place: EventPlace, range: ShownRange): string {
+function asJson({ place, range, input }: ShownEvent): string {
   const { state, ...rest } = range;
   const { lfn, guid, format } = place.file;
   const eventRangeID = rangeID(place, range);
@@ -52,6 +62,7 @@ function asJson(place: EventPlace, range: ShownRange): string {
     guid,
     format,
     position: place.position,
+    input: input ?? null,
     status: state,
     ...(eventRangeID === undefined ? {} : { eventRangeID }),
     ...rest,
@@ -63,13 +74,22 @@ function timesHandedOut({ attemptNr, failures, losses }: ShownRange): string {
   return [formatNumberOf(attemptNr, 'time'), formatNumberOf(failures, 'failure'), lost].join(', ');
 }
 
-function asText(place: EventPlace, range: ShownRange, folder: string): string {
+function inputText(input: EventInput): string {
+  if (input.kind === 'entry') return `${input.place}, tree ${input.tree}, entry ${input.entryIndex} (counted from 0)`;
+  const { place, compression, offsetBytes, lengthBytes } = input;
+  // Not in groups of digits: people copy them.
+  const offset = `offset ${offsetBytes}${compression === 'none' ? '' : ' of the inflated file'}`;
+  return `${place}, ${offset}, ${lengthBytes} bytes`;
+}
+
+function asText({ place, range, input }: ShownEvent, folder: string): string {
   const { file, position } = place;
   const { failure, outputs } = range;
   const reference = `${file.lfn}:${position}`;
   const eventRangeID = rangeID(place, range);
   const facts: (readonly [name: string, value: string])[] = [
     ['event', `${reference} (GUID ${file.guid}, ${file.format})`],
+    ...(input === undefined ? [] : [['input', inputText(input)] as const]),
     ...(range.lastEvent > range.startEvent ? [['range', `${range.startEvent}-${range.lastEvent}`] as const] : []),
     ['state', range.state],
     ...(eventRangeID === undefined ? [] : [['held as', eventRangeID] as const]),
