@@ -3,7 +3,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { decodeFooter, TRAILER_BYTES } from '../../payloads/formats/gev-layout.ts';
+import type { EventStreamInfo } from '../../payloads/formats/event-format.ts';
+import { EMPTY_INFO } from '../../payloads/formats/event-stream-info.ts';
+import {
+  decodeFooter,
+  encodeFooter,
+  encodeHeader,
+  encodeRecord,
+  packValue,
+  TRAILER_BYTES,
+} from '../../payloads/formats/gev-layout.ts';
 import { toyEventText, toyFooter, toyHeader } from '../../payloads/generator/toy-generator.ts';
 import type { RunOptions } from '../../runtime/options/option-schema.ts';
 import { runHere } from './run-here.ts';
@@ -33,6 +42,14 @@ async function merged(name: string, options: Partial<RunOptions>): Promise<Recor
   );
 }
 
+/** Metadata of the merged gev file in this folder. */
+function infoOf(name: string): EventStreamInfo | undefined {
+  const file = readdirSync(join(folder, name)).find((path) => path.endsWith('.gev')) ?? '';
+  const bytes = readFileSync(join(folder, name, file));
+  const footerBytes = bytes.readUInt32LE(bytes.length - TRAILER_BYTES);
+  return decodeFooter(bytes.subarray(-footerBytes))?.info;
+}
+
 describe('merged files', () => {
   it('are byte-identical for 1, 2 and 8 workers, and however outputs are cut', async () => {
     const one = await merged('one', { workers: 1 });
@@ -41,6 +58,7 @@ describe('merged files', () => {
     expect(await merged('eight', { workers: 8 })).toEqual(one);
     expect(await merged('ranges', { workers: 3, eventsPerRange: 7 })).toEqual(one);
     expect(await merged('shared', { workers: 2, sequence: 'events:5' })).toEqual(one);
+    expect(await merged('bytes', { workers: 2, sequence: 'bytes:20k' })).toEqual(one);
     expect(await merged('files', { workers: 2, sequence: 'EndInputFile' })).toEqual(one);
     expect(await merged('both', { workers: 2, eventsPerRange: 4, sequence: 'events:10' })).toEqual(one);
   });
@@ -64,13 +82,51 @@ describe('merged files', () => {
 
   it('say what is in them: events, run numbers, event types, and what made them', async () => {
     await merged('described', { workers: 2 });
-    const file = readdirSync(join(folder, 'described')).find((name) => name.endsWith('.gev')) ?? '';
-    const bytes = readFileSync(join(folder, 'described', file));
-    const footerBytes = bytes.readUInt32LE(bytes.length - TRAILER_BYTES);
-    expect(decodeFooter(bytes.subarray(-footerBytes))?.info).toMatchObject({
+    expect(infoOf('described')).toMatchObject({
       eventCount: 300,
       eventTypes: ['simulation'],
       processingTags: [expect.stringMatching(/^fastsim/)],
     });
+  });
+
+  it('say for which runs what holds, as payloads say it event by event, and which runs were seen', async () => {
+    const numbered = join(folder, 'numbered.gev');
+    const records = Array.from({ length: 40 }, (_, index) =>
+      encodeRecord(packValue({}), { position: index + 1, eventNumber: index + 1, runNumber: 100 + (index % 4) }),
+    );
+    const header = encodeHeader({ stream: 'RAW', maker: 'test', sourceFormat: 'ndjson' });
+    const lengths = records.map(({ length }) => length);
+    const footer = encodeFooter({ recordCount: 40, lastIndexOffset: 0, lengths, info: EMPTY_INFO });
+    writeFileSync(numbered, Buffer.concat([header, ...records, footer]));
+    const payload = join(folder, 'conditions.mjs');
+    writeFileSync(
+      payload,
+      `export default {
+        name: 'conditions', outputs: { REC: { format: 'gev' } },
+        execute({ runNumber, position }, context) {
+          const output = context.output('REC');
+          output.write({ position });
+          output.addIntervalOfValidity('field', runNumber, runNumber, runNumber < 102 ? 'on' : 'off');
+          if (position === 7) output.addIntervalOfValidity('align', 90, 110, 'v3');
+        },
+      };`,
+    );
+    const cuts = {
+      'runs-each': {},
+      'runs-shared': { sequence: 'events:6' },
+      'runs-ranges': { eventsPerRange: 5 },
+    };
+    for (const [name, cut] of Object.entries(cuts)) {
+      await runHere({ input: numbered, payload, out: join(folder, name), workers: 2, ...cut });
+      expect(infoOf(name)).toMatchObject({
+        eventCount: 40,
+        runNumbers: [100, 101, 102, 103],
+        intervalsOfValidity: [
+          { key: 'align', firstRun: 90, lastRun: 110, value: 'v3' },
+          { key: 'field', firstRun: 100, lastRun: 101, value: 'on' },
+          { key: 'field', firstRun: 102, lastRun: 103, value: 'off' },
+        ],
+      });
+    }
   });
 });
