@@ -233,7 +233,9 @@ describe('a payload that is simply broken', () => {
   const EARLY = { ending: 'halted', exitCode: 4 };
 
   it('stops the run when the first executions all fail, as many as the rule says', async () => {
-    const folder = folderOf(echoing(`throw new Error('broken');`));
+    // Slower than failures are reported.
+    const wait = 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3);';
+    const folder = folderOf(echoing(`${wait} throw new Error('broken');`));
     const summary = await folder.run({ failuresMax: 10 });
     expect(summary).toMatchObject({ ...EARLY, reason: expect.stringMatching(/^the first \d+ executions all failed/) });
     expect(summary.events.left).toBe(EVENTS);
