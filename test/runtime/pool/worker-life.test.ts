@@ -39,6 +39,16 @@ function replacements(handle: RunHandle): { readonly causes: string[]; readonly 
   return { causes, waitsMs };
 }
 
+/** The last log lines that are kept with a failure. */
+async function logTail(folder: RunFolder, position: number): Promise<readonly string[] | undefined> {
+  const table = openTableReader(`${folder.outPath}/.granule/store`);
+  try {
+    return table.show(1, 0, position).failure?.logTail;
+  } finally {
+    await table.close();
+  }
+}
+
 /** Failures and losses in the event table, by position, where there are any. */
 async function charges(folder: RunFolder): Promise<Record<number, readonly [failures: number, losses: number]>> {
   const table = openTableReader(`${folder.outPath}/.granule/store`);
@@ -61,7 +71,7 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
       'payload-late-error',
     ],
   ])('%s is replaced within a second, and what it only held is not charged', async (_, body, cause) => {
-    const folder = folderOf(echoing(`if (n % 20 === 5) { ${body} }`));
+    const folder = folderOf(echoing(`if (n % 20 === 5) { context.log.warn('near ' + n); ${body} }`));
     const handle = folder.start({ isolation, timeout: '300ms', failuresMax: 2 });
     const { causes, waitsMs } = replacements(handle);
     await handle.done;
@@ -71,6 +81,9 @@ describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) =>
     expect(folder.failed).toEqual([5, 25, 45].map((position) => [position, cause]));
     expect(folder.merged()).toEqual(numbersBut(5, 25, 45));
     expect(await charges(folder)).toEqual({ 5: [2, 0], 25: [2, 0], 45: [2, 0] });
+    // Of its last attempt, and of no other event; what became of it may follow.
+    const near = (await logTail(folder, 25))?.filter((line) => line.startsWith('warn: '));
+    expect(near).toEqual(['warn: near 25']);
   });
 
   it('kept busy by what its payload has left behind is ended, which costs no event', async () => {
