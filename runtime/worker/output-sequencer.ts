@@ -16,14 +16,13 @@ import { GranuleError } from '../../core/errors.ts';
 import { formatEventRangeID } from '../../core/ids.ts';
 import { SHARD_RANGES } from '../../core/limits.ts';
 import type { RangeToken, SequenceRule, WorkerFile } from '../../core/messages.ts';
-import type { OutputFormat } from '../../payloads/formats/event-format.ts';
-import { outputFormat } from '../../payloads/formats/registry.ts';
 import type { OutputDeclarations } from '../../payloads/payload.ts';
 import type { RecentOutputs } from '../recent-outputs.ts';
 import { EventFile, TEMPORARY_SUFFIX } from './event-file.ts';
 import { EventInfoCollector } from './event-info.ts';
 import { OutputFile } from './output-file.ts';
 import { onOneFileSystem, removeOutputs } from './stage-out.ts';
+import { formatOfStream } from './stream-format.ts';
 
 export interface SequencerOptions {
   readonly outputs: OutputDeclarations;
@@ -67,6 +66,8 @@ export interface EventInWork {
   readonly runNumber: number;
   readonly runHeader: Uint8Array;
 }
+
+const UNNUMBERED = { eventNumber: Number.NaN, runNumber: Number.NaN };
 
 /** Rules under which several ranges lie in one file. */
 const SHARING_RULES: ReadonlySet<SequenceRule['at']> = new Set(['events', 'bytes', 'EndInputFile']);
@@ -113,10 +114,9 @@ export class OutputSequencer {
     const event = this.#event;
     assert(event !== undefined, 'records are written while an event is in work');
     const open = this.#openFile(stream, event);
-    const bytes = open.format.encode(value, {
-      position: event.position,
-      eventNumber: open.format.carriesInfo ? event.eventNumber : Number.NaN,
-    });
+    // They are read from the event's bytes: only for formats whose records carry them.
+    const { eventNumber, runNumber } = open.format.carriesInfo ? event : UNNUMBERED;
+    const bytes = open.format.encode(value, { position: event.position, eventNumber, runNumber });
     if (open.countEventBytes(bytes) > this.#options.outputBytesMax) {
       throw new GranuleError(
         'OUTPUT_TOO_LARGE',
@@ -264,7 +264,7 @@ export class OutputSequencer {
     const range = this.#openRange();
     const inputFile = this.#inputFile;
     assert(inputFile !== undefined, 'a range has an input file');
-    const format = this.#formatOf(stream, inputFile);
+    const format = formatOfStream(this.#options.outputs, stream, inputFile);
     const header = format.begin({ stream, runHeader: event.runHeader, inputFormat: inputFile.format });
     const id = formatEventRangeID({
       taskID: this.#options.taskID,
@@ -288,23 +288,6 @@ export class OutputSequencer {
     if (this.#sharesFiles) open.beginSlice();
     this.#files.push(open);
     return open;
-  }
-
-  #formatOf(stream: string, inputFile: WorkerFile): OutputFormat {
-    const declaration = this.#options.outputs[stream];
-    if (declaration === undefined) {
-      throw new GranuleError(
-        'PAYLOAD_OUTPUT_INVALID',
-        `the payload declares no stream "${stream}"; it has ${Object.keys(this.#options.outputs).join(', ') || 'none'}`,
-        { details: { stream }, remedy: 'add the stream to `outputs` of the payload' },
-      );
-    }
-    if (declaration.format !== 'as-input') return outputFormat(declaration.format);
-    if (inputFile.format !== 'root') return outputFormat(inputFile.format);
-    throw new GranuleError('PAYLOAD_OUTPUT_INVALID', `stream ${stream} is "as-input", and ROOT files are only read`, {
-      details: { stream },
-      remedy: 'declare another format for the stream, for instance gev',
-    });
   }
 
   /** One file per stream is open at a time. */

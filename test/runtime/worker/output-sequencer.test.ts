@@ -5,6 +5,8 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { OUTPUT_AT_ONCE_BYTES_MAX } from '../../../core/limits.ts';
 import type { RangeToken, WorkerFile } from '../../../core/messages.ts';
+import { readRecordPrefix } from '../../../payloads/formats/gev-layout.ts';
+import { outputFormat } from '../../../payloads/formats/registry.ts';
 import { RecentOutputs } from '../../../runtime/recent-outputs.ts';
 import { OutputSequencer } from '../../../runtime/worker/output-sequencer.ts';
 
@@ -38,6 +40,31 @@ it('sums what a range has in a shared file, though it writes nothing in between'
   sequencer.endRange(1);
   sequencer.closeFiles();
   expect(sequencer.takeComplete()[0]?.outputs).toMatchObject([{ lengthBytes: 3, crc32: crc32(Buffer.from('abc')) }]);
+});
+
+it('writes the numbers of event and run into records of a format that carries them', () => {
+  const aggregationFolder = join(folder, 'unmerged');
+  mkdirSync(join(aggregationFolder, '0'), { recursive: true });
+  const sequencer = new OutputSequencer({
+    outputs: { OUT: { format: 'gev' } },
+    folder,
+    session: 'worker-0',
+    aggregationFolder,
+    rule: { at: 'EndEvent' },
+    taskID: 1,
+    jobID: 1,
+    outputBytesMax: 1_000_000,
+    processingTag: 'test',
+  });
+  const token = { rangeIndex: 0, fileIndex: 0, attemptNr: 1, startEvent: 1, lastEvent: 1 } as RangeToken;
+  sequencer.beginRange(token, { fileIndex: 0, format: 'ndjson' } as WorkerFile, false);
+  sequencer.beginEvent({ position: 1, eventNumber: 4711, runNumber: 105, runHeader: new Uint8Array(0) });
+  sequencer.write('OUT', { n: 1 });
+  sequencer.endEvent();
+  sequencer.endRange(1);
+  const file = sequencer.takeComplete()[0]?.outputs[0]?.file ?? '';
+  const { body } = outputFormat('gev').split(readFileSync(join(aggregationFolder, file)));
+  expect(readRecordPrefix(Buffer.from(body))).toMatchObject({ eventNumber: 4711, runNumber: 105 });
 });
 
 it('leaves a copy of each small file for the merger, and none of a large one', () => {
