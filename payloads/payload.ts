@@ -21,6 +21,7 @@ import type { ZodType } from 'zod';
 import type { FormatName } from '../core/file-index.ts';
 import type { Random } from '../core/random.ts';
 import type { OutputFormatName } from './formats/event-format.ts';
+import type { HistogramFill } from './formats/histogram.ts';
 
 export type { FormatName } from '../core/file-index.ts';
 export type { Random } from '../core/random.ts';
@@ -65,13 +66,20 @@ export interface PayloadEvent<Decoded = unknown> {
   decode(): Decoded;
 }
 
-export interface OutputStream {
+/** What `write` takes for a stream of this format. */
+export type RecordOf<Format> = Format extends 'ndjson' | 'gev'
+  ? unknown
+  : Format extends 'histogram'
+    ? HistogramFill
+    : Uint8Array;
+
+export interface OutputStream<Value = unknown> {
   /**
    * Appends one record. `ndjson`: any JSON value; `gev`: anything msgpack holds; `histogram`: a `HistogramFill`;
    * `hepmc3`, `hepmc2`, `lhe`, `bytes` and `as-input`: a `Uint8Array` (for event listings one event's bytes, from its
    * first line on).
    */
-  write(value: unknown): void;
+  write(value: Value): void;
   /**
    * Run numbers for which `value` holds (both ends included); united by the merge. Throws for formats other than `gev`, whose
    * files have no place for it.
@@ -99,7 +107,8 @@ export interface WorkerContext<Options, Shared> {
   readonly log: PayloadLog;
 }
 
-export interface EventContext<Options, Shared> extends WorkerContext<Options, Shared> {
+export interface EventContext<Options, Shared, Outputs extends OutputDeclarations = OutputDeclarations>
+  extends WorkerContext<Options, Shared> {
   /** depends on the task's seed and the event only; a safe integer */
   readonly seed: number;
   /** seeded with `seed`; made at the first use */
@@ -107,7 +116,7 @@ export interface EventContext<Options, Shared> extends WorkerContext<Options, Sh
   /** aborted at the time-out of the event and when the run is forced to stop */
   readonly signal: AbortSignal;
   /** Throws for a stream that `outputs` does not name. Not to be used after `execute` has returned or resolved. */
-  output(stream: string): OutputStream;
+  output<Stream extends keyof Outputs & string>(stream: Stream): OutputStream<RecordOf<Outputs[Stream]['format']>>;
 }
 
 export interface ReportContext<Options> {
@@ -122,39 +131,51 @@ export interface ReportContext<Options> {
 }
 
 /** Incidents (Gaudi's): optional hooks, called in the worker at the moments their names say. */
-export interface IncidentHooks<Options, Shared> {
+export interface IncidentHooks<Options, Shared, Outputs extends OutputDeclarations = OutputDeclarations> {
   beginInputFile?(file: { readonly guid: string; readonly lfn: string }, context: WorkerContext<Options, Shared>): void;
   endInputFile?(file: { readonly guid: string; readonly lfn: string }, context: WorkerContext<Options, Shared>): void;
   nextEventRange?(eventRangeID: string, context: WorkerContext<Options, Shared>): void;
   beginRun?(runNumber: number, context: WorkerContext<Options, Shared>): void;
   endRun?(runNumber: number, context: WorkerContext<Options, Shared>): void;
-  beginEvent?(event: PayloadEvent, context: EventContext<Options, Shared>): void;
-  endEvent?(event: PayloadEvent, context: EventContext<Options, Shared>): void;
+  beginEvent?(event: PayloadEvent, context: EventContext<Options, Shared, Outputs>): void;
+  endEvent?(event: PayloadEvent, context: EventContext<Options, Shared, Outputs>): void;
 }
 
-export interface PayloadDefinition<Options = unknown, Shared = unknown, Decoded = unknown>
-  extends IncidentHooks<Options, Shared> {
+export interface PayloadDefinition<
+  Options = unknown,
+  Shared = unknown,
+  Decoded = unknown,
+  Outputs extends OutputDeclarations = OutputDeclarations,
+> extends IncidentHooks<Options, Shared, Outputs> {
   /** shown in tables and kept in the manifest: letters, digits, `-`, `_`, `.` */
   readonly name: string;
   readonly version?: string;
   /** formats of the events it can process; files of other formats are refused before the run. Any when left out */
   readonly inputFormats?: readonly FormatName[];
   /** the streams it writes; a function where they depend on the options */
-  readonly outputs: OutputDeclarations | ((options: Options) => OutputDeclarations);
+  readonly outputs: Outputs | ((options: Options) => Outputs);
   /** zod schema of the options, or a function that loads it (which keeps zod out of the workers) */
   readonly options?: ZodType<Options> | (() => Promise<ZodType<Options>>);
   prepare?(context: PrepareContext<Options>): Shared | Promise<Shared>;
   initialize?(context: WorkerContext<Options, Shared>): void | Promise<void>;
-  execute(event: PayloadEvent<Decoded>, context: EventContext<Options, Shared>): void | Promise<void>;
+  execute(event: PayloadEvent<Decoded>, context: EventContext<Options, Shared, Outputs>): void | Promise<void>;
   finalize?(context: WorkerContext<Options, Shared>): void | Promise<void>;
   /** Once, after the last merge of a run, in a thread of its own: looks at the merged files as a whole. */
   report?(context: ReportContext<Options>): void | Promise<void>;
 }
 
-/** Gives a payload module its types; returns its argument. */
-export function definePayload<Options = Record<string, never>, Shared = undefined, Decoded = unknown>(
-  definition: PayloadDefinition<Options, Shared, Decoded>,
-): PayloadDefinition<Options, Shared, Decoded> {
+/**
+ * Gives a payload module its types, those of its streams by name and format too; returns its argument. Who names type
+ * arguments names no streams: they are checked when the payload runs.
+ */
+export function definePayload<
+  Options = Record<string, never>,
+  Shared = undefined,
+  Decoded = unknown,
+  const Outputs extends OutputDeclarations = OutputDeclarations,
+>(
+  definition: PayloadDefinition<Options, Shared, Decoded, Outputs>,
+): PayloadDefinition<Options, Shared, Decoded, Outputs> {
   return definition;
 }
 
