@@ -37,6 +37,7 @@ export class HeldTokens {
     const index = this.#find(rangeIndex);
     const held = this.#list[index];
     if (held === undefined) return undefined;
+    // Not `copyWithin`, which is slow on plain arrays.
     for (let at = index; at > this.#front; at -= 1) this.#list[at] = this.#list[at - 1];
     this.#list[this.#front] = undefined;
     this.#front += 1;

@@ -48,7 +48,7 @@ export class EventFile {
     return this.#spilledBytes + this.#gatheredBytes;
   }
 
-  /** All bytes of a complete file that is small enough to have been created at once; they are still the file's alone. */
+  /** All bytes of a complete file that is small enough to have been created at once. */
   get wholeBytes(): Uint8Array | undefined {
     return this.#wholeBytes;
   }

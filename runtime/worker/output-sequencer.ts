@@ -114,7 +114,7 @@ export class OutputSequencer {
     const event = this.#event;
     assert(event !== undefined, 'records are written while an event is in work');
     const open = this.#openFile(stream, event);
-    // They are read from the event's bytes: only for formats whose records carry them.
+    // Numbers are read from the event's bytes: only for formats whose records carry them.
     const { eventNumber, runNumber } = open.format.carriesInfo ? event : UNNUMBERED;
     const bytes = open.format.encode(value, { position: event.position, eventNumber, runNumber });
     if (open.countEventBytes(bytes) > this.#options.outputBytesMax) {
@@ -247,6 +247,7 @@ export class OutputSequencer {
       }
       range.outputs.push(output);
     }
+    // Not `length = 0`: that goes through V8's runtime, for each event.
     while (this.#files.length > 0) this.#files.pop();
     this.#eventsInFiles = 0;
   }

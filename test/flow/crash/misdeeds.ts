@@ -20,6 +20,7 @@ const NOBODY_ELSE: readonly Misdeed[] = [
   { code: 'const f = () => f() + 1; f();', cause: 'payload-error' },
   { code: 'fs.closeSync(1);', cause: 'payload-error' },
   { code: `child_process.execFileSync('sh', ['-c', 'kill -SEGV $$'], { stdio: 'ignore' });`, cause: 'payload-error' },
+  { code: `child_process.execSync('yes | head -c 9000000', { maxBuffer: 100_000 });`, cause: 'payload-error' },
   { code: `context.output('OUT').write(undefined);`, cause: 'output-invalid' },
   { code: `context.output('NONE').write(1);`, cause: 'output-invalid' },
   {
@@ -60,6 +61,7 @@ const ITS_WORKER: readonly Misdeed[] = [
   },
   { code: 'Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);', cause: 'timeout' },
   { code: `child_process.execSync('sleep 1000; true', { stdio: 'ignore' });`, cause: 'timeout' },
+  { code: `child_process.execSync('trap "" TERM; sleep 1000; true', { stdio: 'ignore' });`, cause: 'timeout' },
 ];
 
 /** Costs an event where workers are processes, and the whole program where they are threads. */

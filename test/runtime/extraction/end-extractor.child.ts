@@ -5,8 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TokenExtractor } from '../../../runtime/extraction/token-extractor.ts';
-import { REMOTE_DEFAULTS } from '../../../runtime/remote/remote-options.ts';
+import { startExtractor, UNKNOWN_RANGE } from './start-extractor.ts';
 
 const EXTRACTORS = 10;
 const MESSAGES = 30;
@@ -15,14 +14,7 @@ const RANGES = 200;
 const folder = mkdtempSync(join(tmpdir(), 'granule-end-extractor-'));
 let refusedCount = 0;
 for (let nr = 0; nr < EXTRACTORS; nr += 1) {
-  const extractor = await TokenExtractor.start({
-    indexPath: join(folder, 'index'),
-    reader: { remote: REMOTE_DEFAULTS, cache: undefined, prefetchBytesMax: 1_000_000 },
-    branches: [],
-    log: { file: join(folder, 'log'), level: 'error' },
-  });
-  extractor.listen({
-    onTokens: () => undefined,
+  const extractor = await startExtractor(folder, {
     onRefused(ranges) {
       refusedCount += ranges.length;
     },
@@ -30,15 +22,8 @@ for (let nr = 0; nr < EXTRACTORS; nr += 1) {
       throw error;
     },
   });
-  // It knows no file, so it refuses them, in long messages.
-  const ranges = Array.from({ length: RANGES }, (_, index) => ({
-    rangeIndex: index,
-    fileIndex: 0,
-    startEvent: index + 1,
-    lastEvent: index + 1,
-    attemptNr: 1,
-    failures: 0,
-  }));
+  // It refuses them in long messages.
+  const ranges = Array.from({ length: RANGES }, (_, rangeIndex) => ({ ...UNKNOWN_RANGE, rangeIndex }));
   await Promise.all(Array.from({ length: MESSAGES }, () => extractor.extract(ranges)));
   await extractor.close();
 }

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { type ExtractorListeners, TokenExtractor } from '../../../runtime/extraction/token-extractor.ts';
-import { REMOTE_DEFAULTS } from '../../../runtime/remote/remote-options.ts';
+import type { ExtractorListeners, TokenExtractor } from '../../../runtime/extraction/token-extractor.ts';
 import { moduleForNode } from '../../module-for-node.ts';
+import { startExtractor, UNKNOWN_RANGE } from './start-extractor.ts';
 
 let folder: string;
 
@@ -15,25 +15,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** It has no index, and refuses all ranges until it is told of a file; then it cannot go on. */
 async function start(listeners: Partial<ExtractorListeners>): Promise<{ extractor: TokenExtractor; fatal: unknown[] }> {
   const fatal: unknown[] = [];
-  const extractor = await TokenExtractor.start({
-    indexPath: join(folder, 'index'),
-    reader: { remote: REMOTE_DEFAULTS, cache: undefined, prefetchBytesMax: 1_000_000 },
-    branches: [],
-    log: { file: join(folder, 'log'), level: 'error' },
-  });
-  extractor.listen({
-    onTokens: () => undefined,
-    onRefused: () => undefined,
-    onFatal: (error) => fatal.push(error),
-    ...listeners,
-  });
+  const extractor = await startExtractor(folder, { onFatal: (error) => fatal.push(error), ...listeners });
   return { extractor, fatal };
 }
-
-const RANGE = { rangeIndex: 0, fileIndex: 0, startEvent: 1, lastEvent: 1, attemptNr: 1, failures: 0 };
 
 /** With these the C library fills freed memory and keeps none per thread: a use after free shows. Others ignore them. */
 const STRICT_MEMORY = { MALLOC_PERTURB_: '165', GLIBC_TUNABLES: 'glibc.malloc.tcache_count=0' };
@@ -67,7 +53,7 @@ it('a token extractor whose listener throws is still heard to its end', async ()
       throw new Error('a listener threw');
     },
   });
-  for (let count = 0; count < 50; count += 1) await extractor.extract([RANGE]);
+  for (let count = 0; count < 50; count += 1) await extractor.extract([UNKNOWN_RANGE]);
   await extractor.close();
   expect(refusals).toBe(50);
   expect(String(fatal[0])).toContain('a listener threw');
