@@ -6,9 +6,16 @@
  * is found above ours, with its garbage collected, is ended.
  *
  * Threads are asked only when the process as a whole holds more than one of them may, beside the little that each of
- * the others has: all of them when it has just grown, else one after the other.
+ * the others has: all of them when it has just grown, else one after the other. While it holds less than half of that
+ * it is looked at seldom: each look takes its time from a worker where all cores compute.
  */
-import { HEAP_ANSWER_MS, HEAP_CHECK_MS, HEAP_GROWTH_PART, HEAP_THREAD_BYTES_MIN } from '../../core/limits.ts';
+import {
+  HEAP_ANSWER_MS,
+  HEAP_CHECK_FAR_MS,
+  HEAP_CHECK_MS,
+  HEAP_GROWTH_PART,
+  HEAP_THREAD_BYTES_MIN,
+} from '../../core/limits.ts';
 import { ThreadHeaps } from './thread-heaps.ts';
 
 const MiB = 1024 * 1024;
@@ -29,13 +36,14 @@ export class HeapWatch {
   readonly #threads = new Set<WatchedThread>();
   /** who has not answered yet, and since when (`performance.now()`): native code does not before it is over */
   readonly #asked = new Map<WatchedThread, number>();
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
   /** the least that the process has held since all were asked */
   #leastBytes = Number.POSITIVE_INFINITY;
 
   constructor(limitMB: number) {
     this.#limitBytes = limitMB * MiB;
-    this.#timer = setInterval(() => this.#check(), HEAP_CHECK_MS).unref();
+    this.#checkAfter(HEAP_CHECK_MS);
   }
 
   add(thread: WatchedThread): void {
@@ -49,23 +57,31 @@ export class HeapWatch {
 
   /** Twice is harmless. */
   close(): void {
-    clearInterval(this.#timer);
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#threads.clear();
   }
 
-  #check(): void {
-    if (this.#threads.size === 0) return;
-    const heldBytes = process.memoryUsage.rss();
-    this.#leastBytes = Math.min(this.#leastBytes, heldBytes);
-    if (heldBytes < this.#limitBytes + (this.#threads.size - 1) * HEAP_THREAD_BYTES_MIN) return;
+  #checkAfter(delayMs: number): void {
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => {
+      const heldBytes = process.memoryUsage.rss();
+      const harmlessBytes = this.#limitBytes + (this.#threads.size - 1) * HEAP_THREAD_BYTES_MIN;
+      this.#leastBytes = Math.min(this.#leastBytes, heldBytes);
+      this.#checkAfter(heldBytes < harmlessBytes / 2 ? HEAP_CHECK_FAR_MS : HEAP_CHECK_MS);
+      if (this.#threads.size > 0 && heldBytes >= harmlessBytes) this.#askSome(heldBytes);
+    }, delayMs).unref();
+  }
+
+  #askSome(heldBytes: number): void {
     ThreadHeaps.open().then(
-      (heaps) => this.#askSome(heaps, heldBytes),
+      (heaps) => this.#askThreads(heaps, heldBytes),
       // V8's own limit is left.
       () => this.close(),
     );
   }
 
-  #askSome(heaps: ThreadHeaps, heldBytes: number): void {
+  #askThreads(heaps: ThreadHeaps, heldBytes: number): void {
     if (heldBytes - this.#leastBytes > HEAP_GROWTH_PART * this.#limitBytes) {
       this.#leastBytes = heldBytes;
       for (const thread of this.#threads) this.#ask(heaps, thread);

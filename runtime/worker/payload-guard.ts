@@ -5,6 +5,8 @@
  * States: *sound* → *broken*, for good: the payload cannot be trusted in this thread any more, and the session ends.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
+// Not the global ones: a payload may replace them.
+import { clearInterval, setInterval } from 'node:timers';
 import { describeThrown } from '../../core/errors.ts';
 import { TIMEOUT_CHECK_MS, TIMEOUT_GRACE_MS } from '../../core/limits.ts';
 import type { PayloadLog } from '../../payloads/payload.ts';
@@ -25,6 +27,7 @@ export class PayloadGuard {
   /** ends the wait for a promise of the payload */
   #giveUp: (error: unknown) => void = () => undefined;
   #broken: { readonly by: unknown } | undefined;
+  /** aborts asynchronous events over their time-out, and then gives them up; from the first such event on */
   #watch: NodeJS.Timeout | undefined;
 
   constructor(board: Pick<WorkerBoard, 'timeoutMs' | 'runningMs' | 'noteAborting'>, log: PayloadLog) {
@@ -41,13 +44,8 @@ export class PayloadGuard {
     return this.#broken?.by;
   }
 
-  /** From now on asynchronous events over their time-out are aborted, and then given up. */
-  startWatch(): void {
-    this.#watch = setInterval(() => this.#watchTimeout(), TIMEOUT_CHECK_MS);
-    this.#watch.unref();
-  }
-
-  stopWatch(): void {
+  /** Asynchronous events are watched no more. */
+  close(): void {
     clearInterval(this.#watch);
   }
 
@@ -59,6 +57,7 @@ export class PayloadGuard {
   /** Waits for what `execute` has returned, until something breaks the thread. */
   async settled(pending: PromiseLike<void>, context: ExecutionContext): Promise<void> {
     this.#current = context;
+    this.#watch ??= setInterval(() => this.#watchTimeout(), TIMEOUT_CHECK_MS).unref();
     try {
       await this.unlessBroken(pending);
     } finally {

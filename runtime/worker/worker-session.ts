@@ -64,7 +64,6 @@ export class WorkerSession {
       await this.#sendLast({ kind: 'init-failed', error: serialiseError(cause) });
       return 'broken';
     }
-    this.#guard.startWatch();
     let readyAfterMs: number | null = performance.now() - startedMs;
     try {
       for (;;) {
@@ -100,7 +99,7 @@ export class WorkerSession {
         }
       }
     } finally {
-      this.#guard.stopWatch();
+      this.#guard.close();
       executor.close();
     }
   }
