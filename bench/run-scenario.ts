@@ -9,7 +9,7 @@ import { loadScenario } from './scenario-list.ts';
 
 export interface BenchSettings {
   readonly quick: boolean;
-  /** null: `REPEATS` or `REPEATS_QUICK` */
+  /** null: `REPEATS`, and with `quick` what the scenario says or `REPEATS_QUICK` */
   readonly repeats: number | null;
   /** texts of `--option name=value` */
   readonly options: Readonly<Record<string, string>>;
@@ -47,7 +47,7 @@ export async function runScenario(name: string, settings: BenchSettings): Promis
   const { quick, folders, signal, progress } = settings;
   const scenario = await loadScenario(name);
   const options = resolveScenarioOptions(scenario.options, settings.options, quick);
-  const repeats = settings.repeats ?? (quick ? REPEATS_QUICK : REPEATS);
+  const repeats = settings.repeats ?? (quick ? (scenario.quickRepeats ?? REPEATS_QUICK) : REPEATS);
   const watch = new NoiseWatch();
   const startedMs = performance.now();
   const result = await scenario.run({ options, quick, repeats, folders, signal, progress });

@@ -70,6 +70,8 @@ export interface ScenarioResult {
 export interface Scenario<Options extends ScenarioOptions = ScenarioOptions> {
   readonly summary: string;
   readonly options: Options;
+  /** repeats with `--quick`, unless told otherwise: those that fit into 30 s (default: 3) */
+  readonly quickRepeats?: number;
   run(context: ScenarioContext<Options>): Promise<ScenarioResult>;
 }
 

@@ -53,37 +53,33 @@ export const scenario = defineScenario({
   options: {
     workers: { help: 'workers with CPU work; 0: one per core', default: 0 },
     waiting: { help: `workers with events that wait on a timer, up to 128; 0: none`, default: 64, quick: 8 },
-    events: { help: 'events per worker', default: 100, quick: 24 },
-    waitingEvents: { help: 'events per waiting worker', default: 50, quick: 16 },
+    events: { help: 'events per worker', default: 40, quick: 20 },
     dist: { help: 'law of the lengths', default: 'pareto', choices: [...DISTRIBUTIONS] },
-    mean: { help: 'mean length in ms', default: 100, quick: 30 },
-    waitingMean: { help: 'mean length in ms of events that wait', default: 400, quick: 50 },
+    mean: { help: 'mean length in ms', default: 1000, quick: 50 },
     alpha: { help: 'exponent of the Pareto law', default: 1.5 },
-    max: { help: 'longest event in ms', default: 2000, quick: 300 },
-    waitingMax: { help: 'longest event in ms of those that wait', default: 4000, quick: 400 },
+    max: { help: 'longest event in ms', default: 6000, quick: 400 },
     lengths: { help: 'output folder of a run whose recorded lengths are taken instead of a law', default: '' },
   },
+  quickRepeats: 2,
   async run(context) {
     const { options } = context;
     const cpuWorkers = options.workers === 0 ? availableParallelism() : Math.min(options.workers, WORKERS_MAX);
-    const { dist, alpha } = options;
-    const lengthsFor = (eventCount: number, meanMs: number, maxMs: number): Promise<number[]> | number[] =>
-      options.lengths === ''
-        ? drawLengths({ dist, meanMs, alpha, maxMs }, eventCount)
-        : recordedLengths(options.lengths, eventCount);
+    const law = { dist: options.dist, meanMs: options.mean, alpha: options.alpha, maxMs: options.max };
+    const lengthsFor = (workerCount: number): Promise<number[]> | number[] => {
+      const eventCount = workerCount * options.events;
+      return options.lengths === '' ? drawLengths(law, eventCount) : recordedLengths(options.lengths, eventCount);
+    };
     const settings: Setting[] = [
       {
         name: 'cpu',
         workerCount: cpuWorkers,
-        lengthsMs: await lengthsFor(cpuWorkers * options.events, options.mean, options.max),
+        lengthsMs: await lengthsFor(cpuWorkers),
         unitsPerMs: calibrateUnits(),
       },
     ];
     if (options.waiting > 0) {
       const workerCount = Math.min(options.waiting, 128);
-      const eventCount = workerCount * options.waitingEvents;
-      const lengthsMs = await lengthsFor(eventCount, options.waitingMean, options.waitingMax);
-      settings.push({ name: 'wait', workerCount, lengthsMs, unitsPerMs: null });
+      settings.push({ name: 'wait', workerCount, lengthsMs: await lengthsFor(workerCount), unitsPerMs: null });
     }
     const measured: (readonly [Setting, MeasuredBy])[] = [];
     for (const setting of settings) measured.push([setting, await measureSetting(setting, context)]);
@@ -108,8 +104,8 @@ export const scenario = defineScenario({
         'Warm-up: none in a run; every run is a fresh process, started before its clock.',
         ...(options.waiting > 0
           ? [
-              'Waiting workers execute a timer and no CPU work. Their events are longer: all of them share the cores there are for ' +
-                'what granule does between two events.',
+              'Waiting workers execute a timer and no CPU work. All of them share the cores there are for what granule does ' +
+                'between two events.',
             ]
           : []),
       ],

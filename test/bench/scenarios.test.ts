@@ -58,9 +58,6 @@ describe('cores-idle', () => {
         workers: '2',
         waiting: '3',
         events: '6',
-        waitingEvents: '4',
-        waitingMean: '2',
-        waitingMax: '10',
         mean: '2',
         max: '10',
       });

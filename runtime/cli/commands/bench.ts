@@ -17,7 +17,7 @@ function define(command: Command): void {
   command
     .argument('[NAME...]', 'a scenario, "all", or "compare" with two result files; without it they are listed')
     .option('--quick', 'the same with less statistics: under 30 s a scenario on two cores')
-    .option('--repeats <N>', 'how often each variant is measured (default: 5, with --quick 3)')
+    .option('--repeats <N>', 'how often each variant is measured (default: 5, with --quick 2 or 3)')
     .option('--option <NAME=VALUE>', 'an option of the scenario; repeatable. Shorter: --NAME VALUE', gather, [])
     .allowUnknownOption()
     .option('-o, --out <FILE>', 'write the result as JSON, and beside it the report as HTML')
