@@ -19,9 +19,9 @@ import { inputMismatch, payloadWhere } from '../payload-loading/describe-payload
 import { EventDataReader } from '../remote/event-data-reader.ts';
 import { readSourceOptions } from '../remote/source-options.ts';
 import { RootEventReader } from '../root/root-event-reader.ts';
-import { makeOutputFolder } from '../run/output-folder.ts';
 import type { RunFolders } from '../run/run-folders.ts';
 import { TemporaryFolder } from '../temporary-folder.ts';
+import { makeWritableFolder } from '../writable-folder.ts';
 import type { DebuggerAddress } from './exec-order.ts';
 import { type ExecOutput, freshFolder, putOutput, writtenInRun } from './exec-outputs.ts';
 import { type ExecReport, runExecProcess } from './exec-process.ts';
@@ -212,7 +212,7 @@ async function conclude(
   }
   if (report.outputs.length === 0) return { ...facts, outputs: [] };
   const toFolder = request.toFolder ?? freshFolder(folders, event);
-  makeOutputFolder(toFolder);
+  makeWritableFolder(toFolder);
   const outputs: ExecOutput[] = [];
   for (const { stream, file } of report.outputs) {
     const declared = payload.outputs[stream];

@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import type { TableReader } from '../../dispatcher/table-reader.ts';
 import type { OutputFormat } from '../../payloads/formats/event-format.ts';
 import { outputFailure } from '../durable-file.ts';
-import { makeOutputFolder } from '../run/output-folder.ts';
 import type { RunFolders } from '../run/run-folders.ts';
+import { makeWritableFolder } from '../writable-folder.ts';
 import { type Comparison, compareWithRun, type WrittenInRun } from './compare-outputs.ts';
 import type { EventOfRun, RecordedEvent } from './recorded-event.ts';
 
@@ -25,7 +25,7 @@ export interface ExecOutput {
 /** A folder that nothing was written to yet: `<LFN>.<position>`, with a number after it from the second time on. */
 export function freshFolder(folders: RunFolders, { file, position }: EventOfRun): string {
   const first = join(folders.exec, `${file.lfn}.${position}`);
-  makeOutputFolder(dirname(first));
+  makeWritableFolder(dirname(first));
   for (let count = 1; ; count += 1) {
     const path = count === 1 ? first : `${first}.${count}`;
     try {

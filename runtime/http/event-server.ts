@@ -16,6 +16,7 @@
  * events (generated on request, say) can join as further `:guid`s.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
+import { hostname } from 'node:os';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { describeThrown, ERROR_TABLE, GranuleError, isGranuleError, serialiseError } from '../../core/errors.ts';
 import { clipSelection, countSelected, parseEventSelection } from '../../core/event-selection.ts';
@@ -103,7 +104,7 @@ export function buildEventServer(options: EventServerOptions): FastifyInstance {
  * Listens. Beyond this machine only with a token, since whoever reaches the port may read all files.
  *
  * @param address port 0 takes a free one
- * @returns the address it listens on, as a URL
+ * @returns the address it listens on, as a URL; of all addresses of this machine (0.0.0.0, ::) one with its name
  * @throws USAGE
  */
 export async function listenEventServer(
@@ -115,8 +116,12 @@ export async function listenEventServer(
       remedy: 'Give a token too, or listen on 127.0.0.1.',
     });
   }
-  return app.listen({ host: address.host, port: address.port });
+  const url = new URL(await app.listen({ host: address.host, port: address.port }));
+  if (ALL_ADDRESSES.has(address.host)) url.hostname = hostname();
+  return url.origin;
 }
+
+const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 
 function rangesOf(body: unknown): ByteRange[] {
   if (!Buffer.isBuffer(body) || body.length % PLACE_BYTES !== 0) {

@@ -11,11 +11,11 @@
  * A cache that cannot be written any more (full disk) is left alone with one warning: the run goes on without.
  */
 import { createHash } from 'node:crypto';
-import { constants } from 'node:fs';
-import { access, lstat, mkdir, open, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rename, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
-import { describeThrown, GranuleError } from '../../core/errors.ts';
+import { describeThrown } from '../../core/errors.ts';
 import type { Logger } from '../../core/log.ts';
+import { makeWritableFolder } from '../writable-folder.ts';
 import { CachedFile, type PieceStore } from './cached-file.ts';
 import { type Piece, pieceName, tryPieceName } from './piece-list.ts';
 
@@ -53,16 +53,7 @@ export class DiskCache implements PieceStore {
   /** @throws OUTPUT_UNWRITABLE when the folder cannot be made or written */
   static async open(options: DiskCacheOptions, log: Logger): Promise<DiskCache> {
     const folder = join(options.folder, LAYOUT);
-    try {
-      await mkdir(folder, { recursive: true });
-      await access(folder, constants.W_OK);
-    } catch (error) {
-      throw new GranuleError('OUTPUT_UNWRITABLE', `the cache folder ${options.folder} cannot be written`, {
-        details: { path: options.folder },
-        remedy: 'Give another folder with --cache, or leave it out.',
-        cause: error,
-      });
-    }
+    makeWritableFolder(folder, { what: 'cache folder', choice: 'with --cache, leave it out' });
     const cache = new DiskCache(folder, options.sizeBytesMax, log);
     await cache.#makeRoom();
     return cache;

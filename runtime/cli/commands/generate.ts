@@ -6,7 +6,7 @@ import type { Command } from 'commander';
 import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { formatBytes, formatCount } from '../../../core/quantities.ts';
 import { generateTo, TOY_DEFAULTS, type ToySettings } from '../../../payloads/generator/toy-generator.ts';
-import { makeOutputFolder } from '../../run/output-folder.ts';
+import { makeWritableFolder } from '../../writable-folder.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -75,7 +75,7 @@ export async function generateFile(
   const hash = createHash('sha256');
   let file: FileHandle | undefined;
   try {
-    makeOutputFolder(dirname(path));
+    makeWritableFolder(dirname(path));
     const opened = await open(temporary, 'w');
     file = opened;
     const sizeBytes = await generateTo(async (chunk) => {

@@ -7,7 +7,7 @@ import { EXIT, type ExitCode, GranuleError } from '../../../core/errors.ts';
 import { suggestNames } from '../../../core/nearest-name.ts';
 import { packageFileUrl } from '../../../core/own-files.ts';
 import { GRANULE_VERSION } from '../../../core/version.ts';
-import { makeOutputFolder } from '../../run/output-folder.ts';
+import { makeWritableFolder } from '../../writable-folder.ts';
 import type { CliCommand, ParsedArguments } from '../cli-command.ts';
 import type { Surroundings } from '../surroundings.ts';
 
@@ -43,7 +43,7 @@ async function run({ operands, flags }: ParsedArguments, surroundings: Surroundi
   const folder = resolve(surroundings.currentFolder, operands[0] ?? '.');
   const files = await projectFiles(template, basename(folder));
   refuseToOverwrite(folder, [...files.keys()]);
-  makeOutputFolder(folder, '(granule init FOLDER)');
+  makeWritableFolder(folder, { what: 'output folder', choice: '(granule init FOLDER)' });
   // `wx`: whatever appeared since the look stays as it is.
   for (const [name, text] of files) writeFileSync(join(folder, name), text, { flag: 'wx' });
 

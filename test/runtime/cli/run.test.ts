@@ -284,6 +284,14 @@ describe('input that is not well formed', () => {
     },
   );
 
+  it('is not even looked at when the cache cannot be made', async () => {
+    const args = ['good.hepmc3', '--payload', 'digest', '--out', 'out', '--cache', '/proc/granule'];
+    const { code, stderr } = await run(args);
+    expect(code).toBe(2);
+    expect(stderr).toContain('cannot be used as cache folder');
+    expect(stderr).toContain('--cache');
+  });
+
   it.skipIf(process.getuid?.() === 0)('nor when OUT is not ours to write', async () => {
     mkdirSync(join(folder, 'locked'));
     chmodSync(join(folder, 'locked'), 0o500);

@@ -1,5 +1,6 @@
 /** The event server's routes, and granule as its client. */
 import { truncate } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import type { FastifyInstance } from 'fastify';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EVENT_BYTES_MAX } from '../../../core/limits.ts';
@@ -209,7 +210,9 @@ describe('access', () => {
     expect((await closed.inject({ url: '/v1/files', headers: { authorization: 'Bearer secret' } })).statusCode).toBe(
       200,
     );
+    const url = await listenEventServer(closed, { host: '0.0.0.0', port: 0, token: 'secret' });
     await closed.close();
+    expect(new URL(url).hostname).toBe(hostname().toLowerCase());
     expect(await failureOf(listenEventServer(app, { host: '0.0.0.0', port: 0, token: undefined }))).toMatch(/^USAGE/);
   });
 });

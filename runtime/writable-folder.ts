@@ -1,24 +1,31 @@
-/** Making the folder that a user wants results in, and finding out at once when that cannot work. */
+/** Making a folder that a user has named, and finding out at once when that cannot work. */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { GranuleError } from '../../core/errors.ts';
+import { GranuleError } from '../core/errors.ts';
+
+/** What a folder is for, and how the user names another one. */
+export interface FolderUse {
+  readonly what: string;
+  readonly choice: string;
+}
+
+const OUTPUT_FOLDER: FolderUse = { what: 'output folder', choice: 'with --out' };
 
 /**
  * Creates the folder and those above it, if need be, and checks that files can be created in it.
  *
  * @param path absolute
- * @param choice how another folder is named
  * @throws OUTPUT_UNWRITABLE naming the path and the reason
  */
-export function makeOutputFolder(path: string, choice = 'with --out'): void {
+export function makeWritableFolder(path: string, use = OUTPUT_FOLDER): void {
   try {
     makeFolder(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    throw new GranuleError('OUTPUT_UNWRITABLE', `${path}: cannot be used as output folder: ${reasonOf(error)}`, {
+    throw new GranuleError('OUTPUT_UNWRITABLE', `${path}: cannot be used as ${use.what}: ${reasonOf(error)}`, {
       details: { path },
       cause: error,
-      remedy: `choose another folder ${choice}, or check its permissions`,
+      remedy: `choose another folder ${use.choice}, or check its permissions`,
     });
   }
 }
