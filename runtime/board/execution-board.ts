@@ -134,6 +134,11 @@ export class ExecutionBoard implements SupervisedBoard, WorkerBoard {
     return alsoIdle && this.#changePhase(PHASE_PARKED, PHASE_DOOMED);
   }
 
+  /** The supervisor has decided to end the thread, before its session has started or since. */
+  get isDoomed(): boolean {
+    return Atomics.load(this.#words, PHASE) === PHASE_DOOMED;
+  }
+
   stepsBetweenEvents(): number | undefined {
     const phase = Atomics.load(this.#words, PHASE);
     const sequence = Atomics.load(this.#words, SEQUENCE);

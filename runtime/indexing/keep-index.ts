@@ -1,7 +1,7 @@
 /** Brings path and event index together: reads a file only when the index does not know it as it is now. */
 import { resolve } from 'node:path';
 import type { Guid } from '../../core/ids.ts';
-import type { Slots } from '../remote/slots.ts';
+import type { Slots } from '../slots.ts';
 import type { EventIndex } from './event-index.ts';
 import { type CheckCancelled, type DescribeRoot, type IndexedFile, indexFile } from './index-file.ts';
 import type { IndexAnswer, VerifyAnswer } from './indexing-messages.ts';

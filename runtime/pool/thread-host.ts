@@ -4,6 +4,7 @@
  * `terminate()` reaches JavaScript only. A thread in synchronous native code lives on, and another one takes its place
  * beside it; see `stuck-threads.ts` for what becomes of it.
  */
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Worker } from 'node:worker_threads';
 import type * as piscina from 'piscina';
@@ -12,6 +13,7 @@ import { builtModuleUrl, requirePackage } from '../../core/own-files.ts';
 import { BOARD_NAME, BoardFile } from '../board/board-file.ts';
 import type { SupervisedBoard } from '../board/board-sides.ts';
 import { ExecutionBoard } from '../board/execution-board.ts';
+import { Slots } from '../slots.ts';
 import { failureOfDeath, OUT_OF_MEMORY } from '../worker/failures.ts';
 import type { SessionData } from '../worker/session-data.ts';
 import { HeapWatch, type WatchedThread } from './heap-watch.ts';
@@ -21,6 +23,12 @@ import { watchEnding } from './stuck-threads.ts';
 import { ThreadHeaps } from './thread-heaps.ts';
 
 const { Piscina } = requirePackage('piscina') as typeof piscina;
+
+/**
+ * Threads that load their modules at once. It takes each a tenth of a second of a core; beyond the cores there are they would
+ * only take turns, and all of them be late. One core is left to what hands out the events.
+ */
+const LOADING_MAX = Math.max(1, availableParallelism() - 1);
 
 export interface ThreadHostOptions {
   readonly workerCount: number;
@@ -36,6 +44,8 @@ export class ThreadHost implements SessionHost {
   /** threads that load their modules, ZeroMQ among them: ending one then would abort the process */
   readonly #loading = new Map<Worker, Promise<void>>();
   readonly #known = new WeakSet<Worker>();
+  readonly #loadingSlots = new Slots(LOADING_MAX);
+  #sessionCount = 0;
   /** undefined where nobody can look into heaps: V8 keeps the limit then, as well as it can */
   readonly #heapWatch: HeapWatch | undefined;
   #recording = false;
@@ -63,9 +73,9 @@ export class ThreadHost implements SessionHost {
     });
     // What a thread dies of is told by the session's own promise.
     this.#pool.on('error', () => undefined);
-    this.#noteNewThreads();
+    void this.#loadingSlots.use(() => this.#newThreadsLoaded());
     // Piscina puts another one in its place right after this.
-    this.#pool.on('workerDestroy', () => queueMicrotask(() => this.#noteNewThreads()));
+    this.#pool.on('workerDestroy', () => queueMicrotask(() => void this.#newThreadsLoaded()));
   }
 
   /** From now on workers write what they execute to files, for whoever looks after a death of the whole program. */
@@ -98,13 +108,15 @@ export class ThreadHost implements SessionHost {
     // Before piscina's own listener, which lets go of the thread.
     ended.addEventListener('abort', terminated, { once: true });
     this.#heapWatch?.add(watched);
+    this.#sessionCount += 1;
+    const run = (): Promise<void> => this.#pool.run(data, { signal: ended });
     try {
-      const over = this.#pool.run(data, { signal: ended });
-      this.#noteNewThreads();
-      await over;
+      if (this.#sessionCount <= this.#pool.threads.length) await run();
+      else await this.#runInNewThread(run, board);
     } catch (error) {
       throw new SessionDeath(aboveLimit.signal.aborted ? OUT_OF_MEMORY : failureOfDeath(error), error);
     } finally {
+      this.#sessionCount -= 1;
       this.#heapWatch?.remove(watched);
       ended.removeEventListener('abort', terminated);
     }
@@ -116,8 +128,22 @@ export class ThreadHost implements SessionHost {
     await this.#pool.destroy();
   }
 
-  /** The first message of each, which is piscina's, says that it is loaded. */
-  #noteNewThreads(): void {
+  /** When its turn has come to load a thread, unless the run is over by then. */
+  async #runInNewThread(run: () => Promise<void>, board: SupervisedBoard): Promise<void> {
+    let over = Promise.resolve();
+    await this.#loadingSlots.use(async () => {
+      if (board instanceof ExecutionBoard && board.isDoomed) return;
+      over = run();
+      // Told below.
+      over.catch(() => undefined);
+      await this.#newThreadsLoaded();
+    });
+    await over;
+  }
+
+  /** Resolves when threads that are new now have loaded their modules: the first message of each, which is piscina's, says so. */
+  async #newThreadsLoaded(): Promise<void> {
+    const news: Promise<void>[] = [];
     for (const thread of this.#pool.threads) {
       if (this.#known.has(thread)) continue;
       this.#known.add(thread);
@@ -125,13 +151,11 @@ export class ThreadHost implements SessionHost {
         thread.once('message', () => resolve());
         thread.once('exit', () => resolve());
       });
-      this.#loading.set(
-        thread,
-        loaded.then(() => {
-          this.#loading.delete(thread);
-        }),
-      );
+      const noted = loaded.then(() => void this.#loading.delete(thread));
+      this.#loading.set(thread, noted);
+      news.push(noted);
     }
+    await Promise.all(news);
   }
 
   #threadOf(nodeThreadID: number): Worker | undefined {

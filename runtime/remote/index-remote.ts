@@ -15,13 +15,13 @@ import type { FileStamp } from '../indexing/file-stamp.ts';
 import { type DescribeRoot, type IndexedFile, indexStream } from '../indexing/index-file.ts';
 import type { IndexAnswer, RemoteFile, VerifyAnswer } from '../indexing/indexing-messages.ts';
 import { compareWithIndex } from '../indexing/keep-index.ts';
+import type { Slots } from '../slots.ts';
 import type { ByteSource, SourceIdentity } from './byte-source.ts';
 import { CachedSource } from './cached-source.ts';
 import { checkStream, contentDiffers } from './checked-stream.ts';
 import { addressKey, contentKey } from './disk-cache.ts';
 import { fetchServedIndex, fetchServedRecord } from './event-server-client.ts';
 import { type Place, parsePlace } from './place.ts';
-import type { Slots } from './slots.ts';
 import type { SourceFactory } from './source-factory.ts';
 
 /**

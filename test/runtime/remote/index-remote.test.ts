@@ -13,8 +13,8 @@ import { type IndexAnswer, IndexingPool } from '../../../runtime/indexing/indexi
 import { adler32 } from '../../../runtime/remote/adler32.ts';
 import { EventDataReader } from '../../../runtime/remote/event-data-reader.ts';
 import { indexRemote, lfnOfPlace } from '../../../runtime/remote/index-remote.ts';
-import { Slots } from '../../../runtime/remote/slots.ts';
 import { SourceFactory } from '../../../runtime/remote/source-factory.ts';
+import { Slots } from '../../../runtime/slots.ts';
 import { createServedFolder } from '../http/event-server-fixture.ts';
 import { FaultServer } from './fault-server.ts';
 import { failureOf, IMPATIENT, never } from './remote-fixtures.ts';
