@@ -196,15 +196,16 @@ export interface WorkerInitFailed {
  * - `end`: it was told to end, has closed its files and finalized its payload
  * - `recycle`: it reached its number of events or its memory limit; another thread takes its place
  * - `broken`: the payload cannot be trusted in this thread any more (a late error, an execution that never settled)
+ * - `storage-gone`: no output can be written any more; what it holds, and what it was writing, goes back
  */
-export type LeaveReason = 'end' | 'recycle' | 'broken';
+export type LeaveReason = 'end' | 'recycle' | 'broken' | 'storage-gone';
 
 /** The last message of a session. */
 export interface WorkerLeaves {
   readonly kind: 'leave';
   readonly reason: LeaveReason;
   readonly reports: readonly RangeReport[];
-  /** `finalize` threw, or the late error */
+  /** `finalize` threw, the late error, or why nothing can be written */
   readonly error: SerialisedError | null;
   readonly threadCpuMs: number;
 }

@@ -53,12 +53,27 @@ export function writeFileDurably(path: string, pieces: Iterable<Uint8Array | str
   }
 }
 
+/** What no file can be written for, whatever is in it: the file system is full or read-only. */
+const NO_FILE_OF_ANYBODY: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EROFS']);
+
+/** True for a failed write that would fail for any other content and at any other place there, too. */
+export function isStorageGone(error: unknown): error is GranuleError {
+  return (
+    error instanceof GranuleError && error.code === 'OUTPUT_FAILED' && NO_FILE_OF_ANYBODY.has(errnoOf(error.cause))
+  );
+}
+
+/** Name of the system's error (errno(3)); empty for anything else. */
+export function errnoOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
 /** What a failed write is reported as. A code of ours is kept. */
 export function outputFailure(path: string, cause: unknown): GranuleError {
   if (cause instanceof GranuleError) return cause;
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new GranuleError('OUTPUT_FAILED', `${path} cannot be written: ${reason}`, {
-    details: { path },
+    details: { path, errno: errnoOf(cause) },
     remedy:
       'Free space or correct the permissions there, then run the same command again: it goes on where it stopped.',
     cause,

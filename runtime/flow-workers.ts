@@ -58,8 +58,13 @@ export class FlowWorkers {
   }
 
   noteLeave(workerIndex: number, reason: LeaveReason, error: { readonly message: string } | undefined): void {
-    const { events, pool } = this.#input;
-    pool.noteLeft(workerIndex, reason !== 'end');
+    const { events, pool, onFatal } = this.#input;
+    pool.noteLeft(workerIndex, reason === 'recycle' || reason === 'broken');
+    if (reason === 'storage-gone') {
+      events.emit('worker:ended', { workerIndex });
+      onFatal(error);
+      return;
+    }
     if (error !== undefined && reason !== 'broken') this.#noteNotFinalized(workerIndex, error.message);
     if (reason === 'end') events.emit('worker:ended', { workerIndex });
     else {

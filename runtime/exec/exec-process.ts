@@ -111,6 +111,7 @@ async function follow(child: ChildProcess, { order, where }: ExecProcessOptions)
     await Promise.race([once(child, 'close'), delay(CHILD_DRAIN_MS, undefined, { ref: false })]);
   }
   if (told.initError !== undefined) throw initFailed(where, told.initError);
+  if (told.storageGone !== undefined) throw told.storageGone;
   if (told.report?.kind === 'finished') return told.report;
   if (told.report !== undefined) return { kind: 'failed', failure: told.report.failure, wallMs: told.report.wallMs };
   if (isTimedOut && !told.hasBegun) throw initFailed(where, tooLong(order.hookTimeoutMs));
@@ -127,6 +128,7 @@ class ToldByProcess {
   isOver = false;
   report: RangeReport | undefined;
   initError: GranuleError | undefined;
+  storageGone: GranuleError | undefined;
 
   note(message: FromWorker): void {
     if (message.kind === 'init-failed') {
@@ -136,7 +138,9 @@ class ToldByProcess {
     }
     this.hasBegun = true;
     this.report ??= message.reports[0];
-    if (message.kind === 'leave') this.isOver = true;
+    if (message.kind !== 'leave') return;
+    this.isOver = true;
+    if (message.reason === 'storage-gone' && message.error !== null) this.storageGone = deserialiseError(message.error);
   }
 }
 

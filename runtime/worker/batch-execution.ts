@@ -5,10 +5,12 @@
  * Within a batch the loop is synchronous as long as `execute` is: no promise, no timer, no message per event.
  */
 import type { Failure } from '../../core/dispatcher-api.ts';
+import type { GranuleError } from '../../core/errors.ts';
 import { formatEventRangeID } from '../../core/ids.ts';
 import type { RangeToken, WorkerTokens } from '../../core/messages.ts';
 import type { PayloadDefinition, PayloadLog, WorkerContext } from '../../payloads/payload.ts';
 import type { WorkerBoard } from '../board/board-sides.ts';
+import { isStorageGone } from '../durable-file.ts';
 import { RecentOutputs } from '../recent-outputs.ts';
 import { ExecutedEvent, ExecutionContext } from './event-execution.ts';
 import { failureOf, TIMED_OUT } from './failures.ts';
@@ -49,6 +51,7 @@ export class BatchExecutor {
   readonly #incidents: IncidentNotifier;
   readonly #files = new WorkerFiles();
   #executedEvents = 0;
+  #storageGone: GranuleError | undefined;
 
   constructor(parts: BatchExecutorParts, payload: PayloadDefinition) {
     const { data, log } = parts;
@@ -85,13 +88,21 @@ export class BatchExecutor {
     return this.#executedEvents;
   }
 
+  /** Why no output can be written any more: no fault of an event, and nothing is to be executed here after it. */
+  get storageGone(): GranuleError | undefined {
+    return this.#storageGone;
+  }
+
   /** Once, before the first batch. */
   async initialize(): Promise<void> {
     const initializing = this.#payload.initialize?.(this.#context);
     if (initializing !== undefined) await this.#guard.unlessBroken(initializing);
   }
 
-  /** Executes what it can claim of the batch. What is left when the payload breaks the thread goes back with the session. */
+  /**
+   * Executes what it can claim of the batch. What is left when the payload breaks the thread, or when no output can be
+   * written any more, goes back with the session.
+   */
   async execute(message: WorkerTokens, frames: readonly Uint8Array[]): Promise<void> {
     this.#files.add(message.files);
     const { tokens } = message;
@@ -104,7 +115,7 @@ export class BatchExecutor {
       if (token === undefined) break;
       const pending = this.#executeRange(token, message.copy, frames, tokens);
       if (pending !== undefined) await pending;
-      if (this.#guard.isBroken) break;
+      if (this.#guard.isBroken || this.#storageGone !== undefined) break;
     }
     const cpuMs = this.#parts.cpuClock.nowMs() - cpuBefore;
     this.reports.shareCpu(first, cpuMs, performance.now() - wallBefore);
@@ -112,7 +123,12 @@ export class BatchExecutor {
 
   /** Closes output files, also those that wait for further ranges. */
   closeFiles(): void {
-    this.#sequencer.closeFiles();
+    try {
+      this.#sequencer.closeFiles();
+    } catch (error) {
+      if (!isStorageGone(error)) throw error;
+      this.#storageGone = error;
+    }
     this.#collectComplete();
   }
 
@@ -239,8 +255,9 @@ export class BatchExecutor {
   #failRange({ token, copy, startedMs }: BegunRange, position: number, error: unknown): void {
     this.#sequencer.abandonRange();
     this.#collectComplete();
+    if (isStorageGone(error)) this.#storageGone = error;
     // Not reported: the session is about to leave, and what it holds goes back.
-    if (error === NOT_ITS_FAULT) return;
+    if (error === NOT_ITS_FAULT || isStorageGone(error)) return;
     const failure: Failure = { position, ...failureOf(error, this.#parts.log.tail()) };
     this.reports.addFailed(token, { failure, wallMs: performance.now() - startedMs, copy });
   }

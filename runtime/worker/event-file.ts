@@ -9,8 +9,9 @@
  */
 import { closeSync, ftruncateSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import { GranuleError } from '../../core/errors.ts';
+import type { GranuleError } from '../../core/errors.ts';
 import { OUTPUT_AT_ONCE_BYTES_MAX, OUTPUT_GATHER_BYTES } from '../../core/limits.ts';
+import { outputFailure } from '../durable-file.ts';
 import { type FileSum, stageOut } from './stage-out.ts';
 
 /** Name of a file that is not complete: it ends so. */
@@ -34,6 +35,8 @@ export class EventFile {
   #spilledCrc = 0;
   #fd: number | undefined;
   #wholeBytes: Uint8Array | undefined;
+  /** of a write, which nothing that comes after it makes good: who had the record written was told that it is not there */
+  #failure: GranuleError | undefined;
 
   /**
    * @param mayCreateInPlace the final path is on the temporary one's file system: what is copied to another one is
@@ -71,6 +74,7 @@ export class EventFile {
   rollback(mark: EventFileMark): void {
     this.#chunks = [];
     this.#gatheredBytes = 0;
+    this.#failure = undefined;
     if (this.#spilledBytes > mark.sizeBytes && this.#fd !== undefined) ftruncateSync(this.#fd, mark.sizeBytes);
     this.#spilledBytes = mark.sizeBytes;
     this.#spilledCrc = mark.crc;
@@ -80,7 +84,7 @@ export class EventFile {
    * Closes the file and puts it at `finalPath`.
    *
    * @returns size and CRC-32 of the whole file
-   * @throws OUTPUT_FAILED for a full disk and the like
+   * @throws OUTPUT_FAILED for a full disk and the like, also when a write before had failed of it
    */
   complete(finalPath: string): FileSum {
     try {
@@ -92,7 +96,7 @@ export class EventFile {
       stageOut(this.#temporaryPath, finalPath);
     } catch (cause) {
       this.discard();
-      throw outputFailed(finalPath, cause);
+      throw outputFailure(finalPath, cause);
     }
     return this.#sum();
   }
@@ -141,11 +145,17 @@ export class EventFile {
 
   #spill(): void {
     if (this.#gatheredBytes === 0) return;
+    if (this.#failure !== undefined) throw this.#failure;
     const bytes = this.#gathered();
-    if (this.#fd === undefined) this.#fd = openSync(this.#temporaryPath, 'w');
-    let written = 0;
-    while (written < bytes.length) {
-      written += writeSync(this.#fd, bytes, written, bytes.length - written, this.#spilledBytes + written);
+    try {
+      if (this.#fd === undefined) this.#fd = openSync(this.#temporaryPath, 'w');
+      let written = 0;
+      while (written < bytes.length) {
+        written += writeSync(this.#fd, bytes, written, bytes.length - written, this.#spilledBytes + written);
+      }
+    } catch (cause) {
+      this.#failure = outputFailure(this.#temporaryPath, cause);
+      throw this.#failure;
     }
     this.#count(bytes);
   }
@@ -169,15 +179,4 @@ function createAtOnce(path: string, bytes: Uint8Array): boolean {
   }
   if (!isWhole) rmSync(path, { force: true });
   return isWhole;
-}
-
-/** What a failed write of an output means to the user. */
-function outputFailed(path: string, cause: unknown): GranuleError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  const full = code === 'ENOSPC' || code === 'EDQUOT';
-  return new GranuleError('OUTPUT_FAILED', `${path} cannot be written: ${full ? 'no space left' : String(cause)}`, {
-    cause,
-    details: { path, errno: code },
-    remedy: full ? 'free some space and run the same command again: it goes on' : 'check the folder and run again',
-  });
 }

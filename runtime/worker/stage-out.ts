@@ -10,7 +10,7 @@ import { crc32 } from 'node:zlib';
 import type { OutputRecord } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
 import { STAGE_OUT_ATTEMPTS_MAX, STAGE_OUT_BACKOFF_MS, STAGE_OUT_COPY_BYTES } from '../../core/limits.ts';
-import { outputFailure, writeFully } from '../durable-file.ts';
+import { errnoOf, outputFailure, writeFully } from '../durable-file.ts';
 
 /** Begins the names of files that are not complete; a sweep of the aggregation folder removes them. */
 const TEMPORARY_PREFIX = '.part-';
@@ -44,7 +44,7 @@ export function stageOut(from: string, to: string, calls: StageOutCalls = SYSTEM
       transfer(from, to, calls);
       return;
     } catch (error) {
-      const code = errorCode(error);
+      const code = errnoOf(error);
       if (attempt === STAGE_OUT_ATTEMPTS_MAX) throw outputFailure(to, error);
       if (code === 'ENOENT') {
         // The shard is new, or the merger has just removed it as empty. A missing source fails the same way again.
@@ -68,7 +68,7 @@ function transfer(from: string, to: string, calls: StageOutCalls): void {
   try {
     calls.rename(from, to);
   } catch (error) {
-    if (errorCode(error) !== 'EXDEV') throw error;
+    if (errnoOf(error) !== 'EXDEV') throw error;
     transferBetweenFileSystems(from, to, calls);
   }
 }
@@ -143,7 +143,7 @@ export function removeOutputs(aggregationFolder: string, outputs: readonly Outpu
     try {
       unlinkSync(join(aggregationFolder, file));
     } catch (error) {
-      if (errorCode(error) !== 'ENOENT') left += 1;
+      if (errnoOf(error) !== 'ENOENT') left += 1;
     }
   }
   return left;
@@ -155,10 +155,6 @@ function makeFolder(path: string): void {
   } catch (error) {
     throw outputFailure(path, error);
   }
-}
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 function sleep(ms: number): void {

@@ -67,6 +67,8 @@ export class WorkerSession {
     let readyAfterMs: number | null = performance.now() - startedMs;
     try {
       for (;;) {
+        if (executor.storageGone !== undefined)
+          return await this.#leave(executor, 'storage-gone', executor.storageGone);
         if (this.#guard.isBroken) return await this.#leave(executor, 'broken', this.#guard.brokenBy);
         if (this.#mustRecycle(executor)) return await this.#finalizeAndLeave(executor, 'recycle');
         if (!this.#board.tryEnterWaiting()) return await awaitTermination();
@@ -141,10 +143,11 @@ export class WorkerSession {
     let failed: unknown;
     try {
       executor.closeFiles();
-      await this.#inHook('finalize', () => this.#finalize(executor));
+      if (executor.storageGone === undefined) await this.#inHook('finalize', () => this.#finalize(executor));
     } catch (error) {
       failed = error;
     }
+    if (executor.storageGone !== undefined) return this.#leave(executor, 'storage-gone', executor.storageGone);
     return this.#leave(executor, this.#guard.isBroken ? 'broken' : reason, failed);
   }
 
@@ -156,7 +159,8 @@ export class WorkerSession {
   }
 
   async #leave(executor: BatchExecutor, reason: LeaveReason, error: unknown): Promise<LeaveReason> {
-    if (reason === 'broken') executor.closeFiles();
+    // What is executed counts, as far as its files can be put in place.
+    if (reason === 'broken' || reason === 'storage-gone') executor.closeFiles();
     await this.#sendLast({
       kind: 'leave',
       reason,

@@ -1,4 +1,5 @@
 /** Workers that are recycled, replaced, timed out by the median of others, or that cannot even begin. */
+import { existsSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openTableReader } from '../../../dispatcher/table-reader.ts';
 import type { RunHandle } from '../../../runtime/run/run-handle.ts';
@@ -61,7 +62,31 @@ async function charges(folder: RunFolder): Promise<Record<number, readonly [fail
   }
 }
 
+/** Writes 8 kB for each event. On a marked event, and once only, the file that it writes them to is on a full disk. */
+function fillingTheDisk(folderPath: string): string {
+  return echoing(`
+    const { existsSync, symlinkSync, writeFileSync } = await import('node:fs');
+    if (n === 20 && !existsSync('${folderPath}/was-full')) {
+      writeFileSync('${folderPath}/was-full', '');
+      symlinkSync('/dev/full', context.folder + '/OUT.worker-' + context.workerIndex + '-1.part');
+    }
+    context.output('OUT').write({ n, pad: 'x'.repeat(8000) });
+    return;`);
+}
+
 describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) => {
+  it.skipIf(!existsSync('/dev/full'))('on a full disk ends the run, and no event is charged with it', async () => {
+    const folder = folderOf('');
+    folder.setPayload(fillingTheDisk(folder.path));
+    await expect(folder.run({ isolation })).rejects.toMatchObject({
+      code: 'OUTPUT_FAILED',
+      message: expect.stringContaining('ENOSPC'),
+    });
+    expect(await charges(folder)).toEqual({});
+    expect(await folder.run({ isolation })).toMatchObject({ ending: 'complete' });
+    expect(folder.merged()).toEqual(numbersBut().map((record) => ({ ...(record as object), pad: 'x'.repeat(8000) })));
+  });
+
   it.each([
     ['ended by the payload', 'process.exit(3)', 'payload-exit'],
     ['in an endless loop', 'for (;;);', 'timeout'],
