@@ -33,15 +33,14 @@ export interface StageTime {
   readonly cpuMs: number;
 }
 
-/** A thread is known by the first of these files that ran in it. */
-const THREADS: readonly (readonly [file: string, thread: string])[] = [
-  ['runtime/worker/worker-session.thread', 'workers'],
-  ['runtime/extraction/token-extractor.thread', 'token extractor'],
-  ['runtime/merge/merger.thread', 'merge'],
-  ['runtime/merge/merge-follower.thread', 'merge'],
-  ['runtime/indexing/indexing.thread', 'indexing'],
-  ['runtime/payload-loading/payload-call.thread', 'payload loading'],
-  ['runtime/node', 'main'],
+/** A thread is known by the first of these that ran in it; what an entry does is so short that samples may miss it. */
+const THREADS: readonly (readonly [pattern: RegExp, thread: string])[] = [
+  [/^runtime\/(node|flow)$/, 'main'],
+  [/^runtime\/worker\/(worker-session|batch-execution)/, 'workers'],
+  [/^runtime\/extraction\/token-extract/, 'token extractor'],
+  [/^runtime\/merge\/(merger|merge-follower|stretch-runner)/, 'merge'],
+  [/^runtime\/indexing\/indexing\.thread$/, 'indexing'],
+  [/^runtime\/payload-loading\/payload-call\.thread$/, 'payload loading'],
 ];
 
 /** The first that fits names the stage of a source file. */
@@ -96,8 +95,8 @@ class Sources {
 }
 
 function threadOf(profile: CpuProfile, sources: Sources): string {
-  const files = new Set(profile.nodes.map(({ callFrame }) => sources.moduleOf(callFrame)));
-  return THREADS.find(([file]) => files.has(file))?.[1] ?? 'others';
+  const files = [...new Set(profile.nodes.flatMap(({ callFrame }) => sources.moduleOf(callFrame) ?? []))];
+  return THREADS.find(([pattern]) => files.some((file) => pattern.test(file)))?.[1] ?? 'others';
 }
 
 function stagesOf(profile: CpuProfile, sources: Sources): ReadonlyMap<string, number> {

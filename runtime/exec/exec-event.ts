@@ -75,7 +75,7 @@ export interface EventExecution {
 }
 
 /**
- * @throws EVENT_NOT_FOUND, STORE_MISSING, INPUT_NOT_FOUND, INPUT_CHANGED, PAYLOAD_…, SOURCE_…, OUTPUT_UNWRITABLE, and the
+ * @throws EVENT_NOT_FOUND, STORE_MISSING, INPUT_NOT_FOUND, INPUT_CHANGED, PAYLOAD_…, SOURCE_…, OUTPUT_UNWRITABLE, OUTPUT_FAILED, and the
  *   signal's reason
  */
 export async function execEvent(request: ExecRequest): Promise<EventExecution> {

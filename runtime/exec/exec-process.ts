@@ -41,7 +41,7 @@ export interface ExecFailure {
   readonly wallMs: number | undefined;
 }
 
-/** @throws PAYLOAD_INIT_FAILED when it did not come to the event; the signal's reason */
+/** @throws PAYLOAD_INIT_FAILED when it did not come to the event; OUTPUT_FAILED on a full disk; the signal's reason */
 export async function runExecProcess(options: ExecProcessOptions): Promise<ExecReport> {
   const { signal } = options;
   signal.throwIfAborted();

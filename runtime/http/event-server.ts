@@ -116,9 +116,12 @@ export async function listenEventServer(
       remedy: 'Give a token too, or listen on 127.0.0.1.',
     });
   }
-  const url = new URL(await app.listen({ host: address.host, port: address.port }));
-  if (ALL_ADDRESSES.has(address.host)) url.hostname = hostname();
-  return url.origin;
+  const url = await app.listen({ host: address.host, port: address.port });
+  if (!ALL_ADDRESSES.has(address.host)) return url;
+  const named = new URL(url);
+  named.hostname = hostname();
+  // Not every name that a machine may have can stand in a URL.
+  return named.hostname === hostname().toLowerCase() ? named.origin : url;
 }
 
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(['0.0.0.0', '::']);

@@ -30,6 +30,12 @@ const { Piscina } = requirePackage('piscina') as typeof piscina;
  */
 const LOADING_MAX = Math.max(1, availableParallelism() - 1);
 
+interface BegunSession {
+  readonly over: Promise<void>;
+  /** the thread that it needed has loaded its modules; at once when it needed none. Never rejects */
+  readonly loaded: Promise<void>;
+}
+
 export interface ThreadHostOptions {
   readonly workerCount: number;
   /** each worker's folder is `worker_<index>` in it */
@@ -74,7 +80,7 @@ export class ThreadHost implements SessionHost {
     // What a thread dies of is told by the session's own promise.
     this.#pool.on('error', () => undefined);
     void this.#loadingSlots.use(() => this.#newThreadsLoaded());
-    // Piscina puts another one in its place right after this.
+    // Right after this piscina puts another one in its place, if it was the only one.
     this.#pool.on('workerDestroy', () => queueMicrotask(() => void this.#newThreadsLoaded()));
   }
 
@@ -107,12 +113,14 @@ export class ThreadHost implements SessionHost {
     const ended = AbortSignal.any([signal, aboveLimit.signal]);
     // Before piscina's own listener, which lets go of the thread.
     ended.addEventListener('abort', terminated, { once: true });
-    this.#heapWatch?.add(watched);
     this.#sessionCount += 1;
-    const run = (): Promise<void> => this.#pool.run(data, { signal: ended });
+    const begin = (): BegunSession => {
+      this.#heapWatch?.add(watched);
+      return { over: this.#pool.run(data, { signal: ended }), loaded: this.#newThreadsLoaded() };
+    };
     try {
-      if (this.#sessionCount <= this.#pool.threads.length) await run();
-      else await this.#runInNewThread(run, board);
+      if (this.#sessionCount <= this.#pool.threads.length) await begin().over;
+      else await this.#beginInTurn(begin, board);
     } catch (error) {
       throw new SessionDeath(aboveLimit.signal.aborted ? OUT_OF_MEMORY : failureOfDeath(error), error);
     } finally {
@@ -128,15 +136,16 @@ export class ThreadHost implements SessionHost {
     await this.#pool.destroy();
   }
 
-  /** When its turn has come to load a thread, unless the run is over by then. */
-  async #runInNewThread(run: () => Promise<void>, board: SupervisedBoard): Promise<void> {
+  /** Begins a session when its turn has come to load a thread, unless the run is over by then. Resolves when it is over. */
+  async #beginInTurn(begin: () => BegunSession, board: SupervisedBoard): Promise<void> {
     let over = Promise.resolve();
     await this.#loadingSlots.use(async () => {
       if (board instanceof ExecutionBoard && board.isDoomed) return;
-      over = run();
+      const begun = begin();
+      over = begun.over;
       // Told below.
       over.catch(() => undefined);
-      await this.#newThreadsLoaded();
+      await begun.loaded;
     });
     await over;
   }

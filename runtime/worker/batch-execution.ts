@@ -126,8 +126,9 @@ export class BatchExecutor {
     try {
       this.#sequencer.closeFiles();
     } catch (error) {
-      if (!isStorageGone(error)) throw error;
-      this.#storageGone = error;
+      // What else goes wrong once nothing can be written is of no account: it is not complete, and goes back.
+      if (isStorageGone(error)) this.#storageGone ??= error;
+      if (this.#storageGone === undefined) throw error;
     }
     this.#collectComplete();
   }
@@ -210,10 +211,10 @@ export class BatchExecutor {
       event,
     );
     this.#board.begin(token.rangeIndex, position);
-    this.#sequencer.beginEvent(event);
-    this.#incidents.beginEvent(event, context);
     let pending: void | Promise<void>;
     try {
+      this.#sequencer.beginEvent(event);
+      this.#incidents.beginEvent(event, context);
       pending = this.#guard.run(context, () => this.#payload.execute(event, context));
     } catch (error) {
       context.close();
@@ -253,9 +254,13 @@ export class BatchExecutor {
   }
 
   #failRange({ token, copy, startedMs }: BegunRange, position: number, error: unknown): void {
-    this.#sequencer.abandonRange();
+    if (isStorageGone(error)) this.#storageGone ??= error;
+    try {
+      this.#sequencer.abandonRange();
+    } catch (cause) {
+      if (this.#storageGone === undefined) throw cause;
+    }
     this.#collectComplete();
-    if (isStorageGone(error)) this.#storageGone = error;
     // Not reported: the session is about to leave, and what it holds goes back.
     if (error === NOT_ITS_FAULT || isStorageGone(error)) return;
     const failure: Failure = { position, ...failureOf(error, this.#parts.log.tail()) };

@@ -9,7 +9,6 @@
  */
 import { closeSync, ftruncateSync, openSync, rmSync, unlinkSync, writeSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
-import type { GranuleError } from '../../core/errors.ts';
 import { OUTPUT_AT_ONCE_BYTES_MAX, OUTPUT_GATHER_BYTES } from '../../core/limits.ts';
 import { outputFailure } from '../durable-file.ts';
 import { type FileSum, stageOut } from './stage-out.ts';
@@ -35,8 +34,6 @@ export class EventFile {
   #spilledCrc = 0;
   #fd: number | undefined;
   #wholeBytes: Uint8Array | undefined;
-  /** of a write, which nothing that comes after it makes good: who had the record written was told that it is not there */
-  #failure: GranuleError | undefined;
 
   /**
    * @param mayCreateInPlace the final path is on the temporary one's file system: what is copied to another one is
@@ -56,7 +53,11 @@ export class EventFile {
     return this.#wholeBytes;
   }
 
-  /** The bytes belong to the file from now on: the caller does not change them until `complete` or `discard`. */
+  /**
+   * The bytes belong to the file from now on: the caller does not change them until `complete` or `discard`.
+   *
+   * @throws OUTPUT_FAILED for a full disk and the like: then the file is to be discarded, or rolled back
+   */
   append(bytes: Uint8Array): void {
     if (bytes.length === 0) return;
     this.#chunks.push(bytes);
@@ -64,7 +65,11 @@ export class EventFile {
     if (this.#gatheredBytes >= OUTPUT_GATHER_BYTES) this.#spill();
   }
 
-  /** Everything so far, as a place to come back to. Spills, so it is for files that hold several ranges. */
+  /**
+   * Everything so far, as a place to come back to. Spills, so it is for files that hold several ranges.
+   *
+   * @throws OUTPUT_FAILED for a full disk and the like
+   */
   mark(): EventFileMark {
     this.#spill();
     return { sizeBytes: this.#spilledBytes, crc: this.#spilledCrc };
@@ -74,8 +79,8 @@ export class EventFile {
   rollback(mark: EventFileMark): void {
     this.#chunks = [];
     this.#gatheredBytes = 0;
-    this.#failure = undefined;
-    if (this.#spilledBytes > mark.sizeBytes && this.#fd !== undefined) ftruncateSync(this.#fd, mark.sizeBytes);
+    // A write that failed may have left a part behind the bytes that are counted.
+    if (this.#fd !== undefined) ftruncateSync(this.#fd, mark.sizeBytes);
     this.#spilledBytes = mark.sizeBytes;
     this.#spilledCrc = mark.crc;
   }
@@ -84,7 +89,7 @@ export class EventFile {
    * Closes the file and puts it at `finalPath`.
    *
    * @returns size and CRC-32 of the whole file
-   * @throws OUTPUT_FAILED for a full disk and the like, also when a write before had failed of it
+   * @throws OUTPUT_FAILED for a full disk and the like
    */
   complete(finalPath: string): FileSum {
     try {
@@ -145,7 +150,6 @@ export class EventFile {
 
   #spill(): void {
     if (this.#gatheredBytes === 0) return;
-    if (this.#failure !== undefined) throw this.#failure;
     const bytes = this.#gathered();
     try {
       if (this.#fd === undefined) this.#fd = openSync(this.#temporaryPath, 'w');
@@ -154,8 +158,7 @@ export class EventFile {
         written += writeSync(this.#fd, bytes, written, bytes.length - written, this.#spilledBytes + written);
       }
     } catch (cause) {
-      this.#failure = outputFailure(this.#temporaryPath, cause);
-      throw this.#failure;
+      throw outputFailure(this.#temporaryPath, cause);
     }
     this.#count(bytes);
   }

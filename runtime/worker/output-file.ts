@@ -123,6 +123,11 @@ export class OutputFile<Range> {
     this.#recordCount = 0;
   }
 
+  /** Takes back everything, of all ranges. Never throws. */
+  discard(): void {
+    this.#file.discard();
+  }
+
   /** Puts a file of one range in place. */
   complete(aggregationFolder: string): OutputRecord {
     const recordCount = this.#recordCount;

@@ -88,6 +88,8 @@ export class OutputSequencer {
   /** events in the open files, for the rule `events:N` */
   #eventsInFiles = 0;
   #complete: CompleteRange[] = [];
+  /** of a write of the range in work: it fails, whatever its payload makes of that */
+  #failure: unknown;
 
   constructor(options: SequencerOptions) {
     this.#options = options;
@@ -113,7 +115,7 @@ export class OutputSequencer {
   write(stream: string, value: unknown): void {
     const event = this.#event;
     assert(event !== undefined, 'records are written while an event is in work');
-    const open = this.#openFile(stream, event);
+    const open = this.#writableFile(stream, event);
     // Numbers are read from the event's bytes: only for formats whose records carry them.
     const { eventNumber, runNumber } = open.format.carriesInfo ? event : UNNUMBERED;
     const bytes = open.format.encode(value, { position: event.position, eventNumber, runNumber });
@@ -124,13 +126,18 @@ export class OutputSequencer {
         { details: { stream, position: event.position }, remedy: 'raise --output-size-max or write less per event' },
       );
     }
-    open.append(bytes);
+    try {
+      open.append(bytes);
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
   }
 
   addIntervalOfValidity(stream: string, key: string, firstRun: number, lastRun: number, value: string): void {
     const event = this.#event;
     assert(event !== undefined, 'intervals of validity are added while an event is in work');
-    const { info, format } = this.#openFile(stream, event);
+    const { info, format } = this.#writableFile(stream, event);
     if (info === undefined) {
       throw new GranuleError(
         'PAYLOAD_OUTPUT_INVALID',
@@ -146,6 +153,7 @@ export class OutputSequencer {
     const { token } = this.#openRange();
     const event = this.#event;
     assert(event !== undefined, 'an event is in work');
+    if (this.#failure !== undefined) throw this.#failure;
     for (const open of this.#files) {
       if (open.info !== undefined && open.eventBytes > 0) open.info.addEvent(event.runNumber);
     }
@@ -173,30 +181,57 @@ export class OutputSequencer {
     if (this.#ruleCuts()) this.closeFiles();
   }
 
-  /** The range failed: nothing of it stays. Ranges that share its files are untouched. */
+  /**
+   * The range failed: nothing of it stays. Ranges that share its files are untouched.
+   *
+   * @throws when a shared file cannot be brought back to where it was: its ranges are not complete, and never will be
+   */
   abandonRange(): void {
     const range = this.#range;
     this.#range = undefined;
     this.#event = undefined;
+    this.#failure = undefined;
     if (range === undefined) return;
-    for (const open of this.#files) open.abandon();
-    this.#files = this.#files.filter((open) => open.isShared);
+    const files = this.#files;
+    this.#files = [];
+    this.#forEach(files, (open) => {
+      open.abandon();
+      if (open.isShared) this.#files.push(open);
+    });
     // Files of single events that are in place already.
     if (!this.#sharesFiles) removeOutputs(this.#options.aggregationFolder, range.outputs);
   }
 
-  /** Closes every open file: at a change of input file, when the queue is empty, and at the end. */
+  /**
+   * Closes every open file: at a change of input file, when the queue is empty, and at the end.
+   *
+   * @throws OUTPUT_FAILED: the ranges of that file are not complete, and never will be
+   */
   closeFiles(): void {
     const files = this.#files;
     this.#files = [];
     this.#eventsInFiles = 0;
-    for (const open of files) {
+    this.#forEach(files, (open) => {
       for (const [range, output] of open.completeSlices(this.#options.aggregationFolder)) {
         range.outputs.push(output);
         range.openFiles -= 1;
         if (range.openFiles === 0 && range.closed) this.#complete.push(range);
       }
+    });
+  }
+
+  /** Does something with every file, and throws what went wrong first. A file with which it did is discarded. */
+  #forEach(files: readonly OutputFile<RangeInWork>[], action: (open: OutputFile<RangeInWork>) => void): void {
+    const failures: unknown[] = [];
+    for (const open of files) {
+      try {
+        action(open);
+      } catch (error) {
+        open.discard();
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** The ranges completed since this was last asked. */
@@ -252,16 +287,26 @@ export class OutputSequencer {
     this.#eventsInFiles = 0;
   }
 
+  /** @throws OUTPUT_FAILED, as `endEvent` will */
+  #writableFile(stream: string, event: EventInWork): OutputFile<RangeInWork> {
+    const open = this.#openFile(stream, event);
+    if (!this.#sharesFiles) return open;
+    try {
+      open.beginSlice();
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+    return open;
+  }
+
   #endSlice(open: OutputFile<RangeInWork>, range: RangeInWork): void {
     if (open.endSlice(range)) range.openFiles += 1;
   }
 
   #openFile(stream: string, event: EventInWork): OutputFile<RangeInWork> {
     const existing = this.#files.find((open) => open.stream === stream);
-    if (existing !== undefined) {
-      if (this.#sharesFiles) existing.beginSlice();
-      return existing;
-    }
+    if (existing !== undefined) return existing;
     const range = this.#openRange();
     const inputFile = this.#inputFile;
     assert(inputFile !== undefined, 'a range has an input file');
@@ -286,7 +331,6 @@ export class OutputSequencer {
       header,
       info: format.carriesInfo ? new EventInfoCollector(outputs[stream]?.eventType, processingTag) : undefined,
     });
-    if (this.#sharesFiles) open.beginSlice();
     this.#files.push(open);
     return open;
   }

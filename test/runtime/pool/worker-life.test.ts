@@ -75,6 +75,14 @@ function fillingTheDisk(folderPath: string): string {
 }
 
 describe.each(['thread', 'process'] as const)('a worker in a %s', (isolation) => {
+  it('that is ended together with all others is replaced like them', async () => {
+    const folder = folderOf(echoing('if (n <= 4) for (;;);'));
+    const handle = folder.start({ isolation, workers: 4, timeout: '300ms', failuresMax: 1, speculate: false });
+    const { causes } = replacements(handle);
+    expect(await handle.done).toMatchObject({ ending: 'failed-events', events: { failed: 4, finished: EVENTS - 4 } });
+    expect(causes).toEqual(['timeout', 'timeout', 'timeout', 'timeout']);
+  });
+
   it.skipIf(!existsSync('/dev/full'))('on a full disk ends the run, and no event is charged with it', async () => {
     const folder = folderOf('');
     folder.setPayload(fillingTheDisk(folder.path));

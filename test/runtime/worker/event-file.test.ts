@@ -8,8 +8,6 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  symlinkSync,
-  unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -76,17 +74,6 @@ describe('an event file', () => {
     expect(readdirSync(shard)).toEqual([]);
     file.discard();
     expect(readdirSync(folder)).toEqual(['unmerged']);
-  });
-
-  it('that misses what could not be written is not complete, though its writer goes on', () => {
-    symlinkSync('/dev/full', temporary);
-    const file = fileOf([]);
-    const failure = expect.objectContaining({ code: 'OUTPUT_FAILED', details: { path: temporary, errno: 'ENOSPC' } });
-    expect(() => file.append(bytesOf(2_000_000))).toThrow(failure);
-    unlinkSync(temporary);
-    expect(() => file.append(bytesOf(10))).toThrow(failure);
-    expect(() => file.complete(join(shard, 'OUT.1-1-1-1-1'))).toThrow(failure);
-    expect(readdirSync(shard)).toEqual([]);
   });
 
   it('that cannot be put in its place is named in the error and leaves nothing', () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -10,6 +10,7 @@ import { outputFormat } from '../../../payloads/formats/registry.ts';
 import { RecentOutputs } from '../../../runtime/recent-outputs.ts';
 import { OutputSequencer, type SequencerOptions } from '../../../runtime/worker/output-sequencer.ts';
 
+const NO_HEADER = new Uint8Array(0);
 const FILE = { fileIndex: 0, format: 'ndjson' } as WorkerFile;
 
 let folder: string;
@@ -36,12 +37,17 @@ function create(options: Pick<SequencerOptions, 'outputs'> & Partial<SequencerOp
   });
 }
 
-/** A range of one event that writes these records to OUT. */
-function writeRange(sequencer: OutputSequencer, rangeIndex: number, records: readonly unknown[]): void {
+/** Begins a range of one event, and the event. */
+function beginRange(sequencer: OutputSequencer, rangeIndex: number): void {
   const position = rangeIndex + 1;
   const token = { rangeIndex, fileIndex: 0, attemptNr: 1, startEvent: position, lastEvent: position } as RangeToken;
   sequencer.beginRange(token, FILE, false);
-  sequencer.beginEvent({ position, eventNumber: 4711, runNumber: 105, runHeader: new Uint8Array(0) });
+  sequencer.beginEvent({ position, eventNumber: 4711, runNumber: 105, runHeader: NO_HEADER });
+}
+
+/** A range of one event that writes these records to OUT. */
+function writeRange(sequencer: OutputSequencer, rangeIndex: number, records: readonly unknown[]): void {
+  beginRange(sequencer, rangeIndex);
   for (const record of records) sequencer.write('OUT', record);
   sequencer.endEvent();
   sequencer.endRange(1);
@@ -76,4 +82,27 @@ it('leaves a copy of each small file for the merger, and none of a large one', (
     return isThere;
   });
   expect(found).toEqual([true, false]);
+});
+
+it.skipIf(!existsSync('/dev/full')).each([
+  ['of its own', 'EndEvent'],
+  ['shared with others', 'events'],
+] as const)('fails a range that could not be written to a file %s, whatever its payload makes of that', (_, at) => {
+  const sequencer = create({
+    outputs: { OUT: { format: 'ndjson' } },
+    rule: at === 'events' ? { at, count: 3 } : { at },
+    outputBytesMax: 10_000_000,
+  });
+  symlinkSync('/dev/full', join(folder, 'OUT.worker-0.part'));
+  if (at === 'events') writeRange(sequencer, 0, ['goes into the same file']);
+  const fails = expect.objectContaining({
+    code: 'OUTPUT_FAILED',
+    details: expect.objectContaining({ errno: 'ENOSPC' }),
+  });
+  beginRange(sequencer, 1);
+  expect(() => sequencer.write('OUT', 'x'.repeat(2_000_000))).toThrow(fails);
+  expect(() => sequencer.endEvent()).toThrow(fails);
+  sequencer.abandonRange();
+  if (at === 'events') expect(() => sequencer.closeFiles()).toThrow(fails);
+  expect(sequencer.takeComplete()).toEqual([]);
 });
