@@ -49,7 +49,7 @@ const STAGES: readonly (readonly [pattern: RegExp, stage: string])[] = [
   [/^runtime\/channel\//, 'channel (ZeroMQ, msgpack)'],
   [/^runtime\/(scattering|board)\//, 'token scatterer'],
   [/^runtime\/(pilot|stager|flow|pool\/|run\/)/, 'pilot and stager'],
-  [/^runtime\/worker\/(output-sequencer|event-file|stage-out|event-info)|^payloads\/formats\/.*output/, 'output files'],
+  [/^runtime\/worker\/(output-|event-file|stage-out|event-info)|^payloads\/formats\/.*output/, 'output files'],
   [/^runtime\/worker\/event-reader/, 'reading events'],
   [/^runtime\/worker\//, 'session'],
   [/^runtime\/(extraction|indexing)\//, 'look-up of places'],

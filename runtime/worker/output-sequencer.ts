@@ -9,32 +9,18 @@
  * suffix of its own, so no two writers ever share a name. A file that holds one range is recorded whole; in a file
  * shared by several ranges each is recorded as a slice of body bytes, with `headerBytes` telling where bodies begin.
  */
-import { join } from 'node:path';
 import { assert } from '../../core/assert.ts';
 import type { OutputRecord } from '../../core/dispatcher-api.ts';
 import { GranuleError } from '../../core/errors.ts';
-import { formatEventRangeID } from '../../core/ids.ts';
-import { SHARD_RANGES } from '../../core/limits.ts';
 import type { RangeToken, SequenceRule, WorkerFile } from '../../core/messages.ts';
-import type { OutputDeclarations } from '../../payloads/payload.ts';
 import type { RecentOutputs } from '../recent-outputs.ts';
-import { EventFile, TEMPORARY_SUFFIX } from './event-file.ts';
-import { EventInfoCollector } from './event-info.ts';
-import { OutputFile } from './output-file.ts';
-import { onOneFileSystem, removeOutputs } from './stage-out.ts';
-import { formatOfStream } from './stream-format.ts';
+import type { OutputFile } from './output-file.ts';
+import { OutputOpener, type OutputOpenerOptions } from './output-opener.ts';
+import { removeOutputs } from './stage-out.ts';
 
-export interface SequencerOptions {
-  readonly outputs: OutputDeclarations;
-  readonly folder: string;
-  /** unique among the sessions that ever use the folder: part of the names of files that are not complete */
-  readonly session: string;
-  readonly aggregationFolder: string;
+export interface SequencerOptions extends OutputOpenerOptions {
   readonly rule: SequenceRule;
-  readonly taskID: number;
-  readonly jobID: number;
   readonly outputBytesMax: number;
-  readonly processingTag: string;
   /** where the merger looks first for outputs of a range in files of their own, if they are small */
   readonly recent?: RecentOutputs | undefined;
 }
@@ -75,11 +61,9 @@ const SHARING_RULES: ReadonlySet<SequenceRule['at']> = new Set(['events', 'bytes
 export class OutputSequencer {
   readonly #options: SequencerOptions;
   readonly #sharesFiles: boolean;
-  readonly #oneFileSystem: boolean;
+  readonly #opener: OutputOpener;
   /** one per stream that has records: a few at most. (A map that is emptied for each event is costly to collect.) */
   #files: OutputFile<RangeInWork>[] = [];
-  /** of each stream. A name that is used again is found in the kernel's cache: a fifth of the cost of a file */
-  readonly #temporaryPaths = new Map<string, string>();
   #range: RangeInWork | undefined;
   #event: EventInWork | undefined;
   #inputFile: WorkerFile | undefined;
@@ -94,7 +78,7 @@ export class OutputSequencer {
   constructor(options: SequencerOptions) {
     this.#options = options;
     this.#sharesFiles = SHARING_RULES.has(options.rule.at);
-    this.#oneFileSystem = onOneFileSystem(options.folder, options.aggregationFolder);
+    this.#opener = new OutputOpener(options);
   }
 
   beginRange(token: RangeToken, inputFile: WorkerFile, copy: boolean): void {
@@ -310,38 +294,16 @@ export class OutputSequencer {
     const range = this.#openRange();
     const inputFile = this.#inputFile;
     assert(inputFile !== undefined, 'a range has an input file');
-    const format = formatOfStream(this.#options.outputs, stream, inputFile);
-    const header = format.begin({ stream, runHeader: event.runHeader, inputFormat: inputFile.format });
-    const id = formatEventRangeID({
-      taskID: this.#options.taskID,
-      jobID: this.#options.jobID,
-      fileID: inputFile.fileIndex + 1,
-      // A further file of the same range and stream is named after the event it begins with.
-      startEvent: range.streams.includes(stream) ? event.position : range.token.startEvent,
-      attemptNr: range.token.attemptNr,
+    const { token, copy, streams } = range;
+    const open = this.#opener.open<RangeInWork>(stream, {
+      token,
+      copy,
+      startEvent: streams.includes(stream) ? event.position : token.startEvent,
+      inputFile,
+      runHeader: event.runHeader,
     });
-    range.streams.push(stream);
-    const name = `${stream}.${id}${range.copy ? '.copy' : ''}`;
-    const { outputs, processingTag } = this.#options;
-    const open = new OutputFile<RangeInWork>({
-      stream,
-      format,
-      file: new EventFile(this.#temporaryPath(stream), this.#oneFileSystem),
-      path: `${Math.floor(range.token.rangeIndex / SHARD_RANGES)}/${name}`,
-      header,
-      info: format.carriesInfo ? new EventInfoCollector(outputs[stream]?.eventType, processingTag) : undefined,
-    });
+    streams.push(stream);
     this.#files.push(open);
     return open;
-  }
-
-  /** One file per stream is open at a time. */
-  #temporaryPath(stream: string): string {
-    let path = this.#temporaryPaths.get(stream);
-    if (path === undefined) {
-      path = join(this.#options.folder, `${stream}.${this.#options.session}${TEMPORARY_SUFFIX}`);
-      this.#temporaryPaths.set(stream, path);
-    }
-    return path;
   }
 }
