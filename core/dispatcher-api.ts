@@ -131,14 +131,24 @@ export interface ConsumerIdentity {
   readonly pid: number;
 }
 
+export interface GetJobRequest {
+  readonly consumer: ConsumerIdentity;
+  /** of this task only */
+  readonly taskID?: number;
+  readonly orIdle?: boolean;
+}
+
 export interface HeartbeatAnswer {
   /** `stop`: the job was cancelled; give everything back and leave */
   readonly command: 'continue' | 'stop';
 }
 
 export interface DispatcherApi {
-  /** The next job with ready ranges, highest priority first; undefined when there is none. */
-  getJob(request: { readonly consumer: ConsumerIdentity; readonly taskID?: number }): Promise<Job | undefined>;
+  /**
+   * The next job with ready ranges, highest priority first; undefined when there is none. With `orIdle` also one of a task
+   * in which nothing is ready: what is merged yet may turn out damaged, and is ready again then.
+   */
+  getJob(request: GetJobRequest): Promise<Job | undefined>;
   /**
    * Up to `rangeCount` ranges (capped by `RANGES_PER_REQUEST_MAX`): returned ranges first, then in file order.
    * An empty answer says that nothing is ready now.

@@ -4,8 +4,8 @@
  */
 
 import type {
-  ConsumerIdentity,
   DispatcherApi,
+  GetJobRequest,
   HeartbeatAnswer,
   Job,
   LeasedRange,
@@ -51,11 +51,13 @@ export class LeaseDesk implements DispatcherApi {
     }
   }
 
-  async getJob(request: { readonly consumer: ConsumerIdentity; readonly taskID?: number }): Promise<Job | undefined> {
+  async getJob(request: GetJobRequest): Promise<Job | undefined> {
     this.#beforeHandOut();
     const wanted = request.taskID === undefined ? [...this.#core.tasks.values()] : [this.#core.task(request.taskID)];
     const task = wanted
-      .filter(({ record, handOut }) => !record.cancelled && (handOut.hasWork() || !record.sealed))
+      .filter(
+        ({ record, handOut }) => !record.cancelled && (request.orIdle === true || handOut.hasWork() || !record.sealed),
+      )
       .sort((left, right) => right.record.priority - left.record.priority || left.taskID - right.taskID)[0];
     if (task === undefined) return undefined;
     const { consumers } = this.#core;

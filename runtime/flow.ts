@@ -168,9 +168,9 @@ export class Flow {
   async #getJob(): Promise<Job> {
     const { dispatcher, task } = this.#input;
     const consumer = { consumerID: this.#consumerID, host: hostname(), pid: process.pid };
-    const job = await dispatcher.getJob({ consumer, taskID: task.taskID });
-    if (job === undefined)
-      throw new GranuleError('INTERNAL', `task ${task.taskID} has no job although events are left`);
+    // Also when all is executed: a start whose predecessor died before the end of its merge.
+    const job = await dispatcher.getJob({ consumer, taskID: task.taskID, orIdle: true });
+    if (job === undefined) throw new GranuleError('TASK_UNKNOWN', 'the task was cancelled');
     return job;
   }
 

@@ -313,6 +313,18 @@ describe('merging', () => {
   });
 });
 
+describe('a task in which nothing is ready', () => {
+  it('has a job for who waits for what may become ready, and for nobody else', async () => {
+    const taskID = await submit(dispatcher, [2]);
+    const worker = await new TestConsumer(dispatcher, 'a').start(taskID);
+    for (const range of await worker.take(2)) await worker.report(finished(range));
+    const consumer = { consumerID: 'b', host: 'x', pid: 1 };
+    expect(await dispatcher.getJob({ consumer, taskID })).toBeUndefined();
+    const job = await dispatcher.getJob({ consumer, taskID, orIdle: true });
+    expect(job).toMatchObject({ taskID, kind: 'process' });
+  });
+});
+
 describe('users', () => {
   it('cancel a task: its consumers are told to stop, untouched ranges are cancelled, retry brings it back', async () => {
     const taskID = await submit(dispatcher, [3 * RANGES_PER_CHUNK]);
