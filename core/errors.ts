@@ -58,7 +58,7 @@ export const ERROR_TABLE = {
     exitCode: 2,
     httpStatus: 500,
     retry: 'never',
-    summary: 'The output folder, or that of the cache, cannot be created or written.',
+    summary: 'The folder of the output, the event index or the cache cannot be created or written.',
   },
 
   // --- input files and formats

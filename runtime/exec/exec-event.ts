@@ -212,7 +212,7 @@ async function conclude(
   }
   if (report.outputs.length === 0) return { ...facts, outputs: [] };
   const toFolder = request.toFolder ?? freshFolder(folders, event);
-  makeWritableFolder(toFolder);
+  makeWritableFolder(toFolder, { what: 'output folder', choice: 'with --to' });
   const outputs: ExecOutput[] = [];
   for (const { stream, file } of report.outputs) {
     const declared = payload.outputs[stream];

@@ -19,6 +19,7 @@ import type { FileRecord } from '../../core/file-index.ts';
 import type { Guid } from '../../core/ids.ts';
 import { EVENT_INDEX_MAP_BYTES } from '../../core/limits.ts';
 import { type Database, openStore, type RootDatabase, type StoreKey } from '../../core/store.ts';
+import { makeWritableFolder } from '../writable-folder.ts';
 import type { FileStamp } from './file-stamp.ts';
 import type { IndexedFile } from './index-file.ts';
 import type { Fences } from './number-blocks.ts';
@@ -81,9 +82,10 @@ export class EventIndexStore {
     this.#fences = openDatabase(root, 'fences', 'binary');
   }
 
-  /** @throws STORE_MISSING (read-only and not there yet), STORE_VERSION, STORE_FAILED */
+  /** @throws STORE_MISSING (read-only and not there yet), OUTPUT_UNWRITABLE, STORE_VERSION, STORE_FAILED */
   static async open({ path, readOnly }: EventIndexOptions): Promise<EventIndexStore> {
     if (readOnly && !existsSync(join(path, 'data.mdb'))) throw storeMissing(path);
+    if (!readOnly) makeWritableFolder(path, { what: 'event index', choice: 'with --index' });
     let root: RootDatabase<unknown, StoreKey> | undefined;
     try {
       root = openStore({

@@ -1,7 +1,8 @@
 /** Loads a payload module of a user. Runs in the thread of a payload call: nothing of the payload is executed elsewhere. */
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { outputFailure } from '../durable-file.ts';
 import { bundlePayload } from './bundle-payload.ts';
 import { describePayload, type LoadedPayload } from './describe-payload.ts';
 import { halfBundlePath } from './half-bundles.ts';
@@ -14,7 +15,7 @@ import { describeUserError } from './user-error.ts';
  * describes what it exports.
  *
  * @param where how messages name the payload
- * @throws PAYLOAD_INVALID, PAYLOAD_OPTION_INVALID
+ * @throws PAYLOAD_INVALID, PAYLOAD_OPTION_INVALID, OUTPUT_FAILED when the bundle cannot be kept
  */
 export async function loadPayloadModule(
   { path, identity: kept, bundleFolder, options }: Extract<PayloadCall, { kind: 'load' }>,
@@ -44,8 +45,13 @@ async function bundleAndKeep(source: string, folder: string): Promise<string> {
   await mkdir(folder, { recursive: true });
   const place = async (target: string, text: string): Promise<void> => {
     const temporary = halfBundlePath(target);
-    await writeFile(temporary, text);
-    await rename(temporary, target);
+    try {
+      await writeFile(temporary, text);
+      await rename(temporary, target);
+    } catch (cause) {
+      await rm(temporary, { force: true });
+      throw outputFailure(target, cause);
+    }
   };
   await place(`${path}.map`, sourceMap);
   await place(path, `${code}//# sourceMappingURL=${basename(path)}.map\n`);

@@ -2,7 +2,7 @@
 import { readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LastReport } from '../merge/completed-check.ts';
-import { makeWritableFolder } from '../writable-folder.ts';
+import { checkFreeSpace, makeWritableFolder } from '../writable-folder.ts';
 
 export interface RunFolders {
   /** merged files, `manifest.json`, `report.json` */
@@ -57,6 +57,7 @@ export function runFolders(outFolder: string, indexFolder: string | null = null)
 /** @throws OUTPUT_UNWRITABLE */
 export function createRunFolders(folders: RunFolders): void {
   makeWritableFolder(folders.out);
+  checkFreeSpace(folders.out);
   for (const folder of [folders.private, folders.workers, folders.aggregation, folders.growing, folders.bundles]) {
     makeWritableFolder(folder);
   }

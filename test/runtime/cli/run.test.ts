@@ -284,12 +284,15 @@ describe('input that is not well formed', () => {
     },
   );
 
-  it('is not even looked at when the cache cannot be made', async () => {
-    const args = ['good.hepmc3', '--payload', 'digest', '--out', 'out', '--cache', '/proc/granule'];
-    const { code, stderr } = await run(args);
+  it.each([
+    ['cache folder', '--cache', '/proc/granule'],
+    ['event index', '--index', '/proc/granule'],
+    ['event index', '--index', 'good.hepmc3'],
+  ])('is not even looked at when the %s cannot be made: %s %s', async (what, flag, path) => {
+    const { code, stderr } = await run(['good.hepmc3', '--payload', 'digest', '--out', 'out', flag, path]);
     expect(code).toBe(2);
-    expect(stderr).toContain('cannot be used as cache folder');
-    expect(stderr).toContain('--cache');
+    expect(stderr).toContain(`cannot be used as ${what}`);
+    expect(stderr).toContain(`with ${flag}`);
   });
 
   it.skipIf(process.getuid?.() === 0)('nor when OUT is not ours to write', async () => {

@@ -316,7 +316,7 @@ describe('an indexing pool', () => {
     writeFileSync(store, 'not a folder');
     await using pool = new IndexingPool({ indexPath: store, threadsMax: 2 });
     const both = [pool.index(store), pool.index(store)];
-    for (const answer of both) await expect(answer).rejects.toMatchObject({ code: 'STORE_FAILED' });
+    for (const answer of both) await expect(answer).rejects.toMatchObject({ code: 'OUTPUT_UNWRITABLE' });
     expect(readFileSync(store, 'utf8')).toBe('not a folder');
   });
 });
