@@ -135,6 +135,7 @@ export interface GetJobRequest {
   readonly consumer: ConsumerIdentity;
   /** of this task only */
   readonly taskID?: number;
+  /** also when nothing is ready: see {@link DispatcherApi.getJob} */
   readonly orIdle?: boolean;
 }
 

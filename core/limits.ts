@@ -230,7 +230,7 @@ export const HEAP_RESERVE_MB = 4096;
 export const HEAP_THREAD_BYTES_MIN = 8 * MiB;
 /** How often a process that holds more than the heap of one worker may is looked into. */
 export const HEAP_CHECK_MS = 50;
-/** The same while it holds less than half of that: what no thread leads beyond V8's own limit in that time. */
+/** The same while it holds less than half of that: no thread grows from there beyond V8's own limit in that time. */
 export const HEAP_CHECK_FAR_MS = 200;
 /** A thread that has not answered for so long is asked again: each question waits until native code is over. */
 export const HEAP_ANSWER_MS = 5_000;

@@ -2,10 +2,10 @@
  * The event table's store in LMDB. Commits are ordinary LMDB commits: data pages are synced, then the page that makes
  * them valid is written through, so a commit that resolved survives a power cut and a failed sync rejects it.
  */
-import { statfsSync } from 'node:fs';
+
 import { GranuleError } from '../core/errors.ts';
+import { describeFullDisk } from '../core/free-space.ts';
 import { STORE_RESERVE_BYTES } from '../core/limits.ts';
-import { formatBytes } from '../core/quantities.ts';
 import { openStore, type RootDatabase } from '../core/store.ts';
 import { FencedOff, type StoreEntry, type StoreKey, type StoreWrite, type TableStore } from './table-store.ts';
 
@@ -102,19 +102,12 @@ export class LmdbTableStore implements TableStore {
     await this.#database.close();
   }
 
-  /**
-   * LMDB would notice a full disk too, but its bindings may then end the process before anybody can say why. Looks at
-   * the file system only after as much has been written as was known to fit.
-   */
+  /** Looks at the file system only after as much has been written as was known to fit. */
   #checkSpace(writes: readonly StoreWrite[]): void {
     for (const { value } of writes) this.#checkedBytes -= (value?.length ?? 0) + OVERHEAD_BYTES;
     if (this.#checkedBytes > 0) return;
-    const { bavail, bsize } = statfsSync(this.#path);
-    if (bavail * bsize < this.#reserveBytes - this.#checkedBytes) {
-      const free = formatBytes(bavail * bsize);
-      const reserve = formatBytes(this.#reserveBytes);
-      throw new Error(`the disk of ${this.#path} is full: ${free} are free, ${reserve} are kept in reserve`);
-    }
+    const full = describeFullDisk(this.#path, this.#reserveBytes, -this.#checkedBytes);
+    if (full !== undefined) throw new Error(full);
     this.#checkedBytes = this.#reserveBytes / 2;
   }
 }

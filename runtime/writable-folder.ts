@@ -1,9 +1,9 @@
 /** Making a folder that a user has named, and finding out at once when that cannot work. */
-import { accessSync, constants, mkdirSync, statfsSync, statSync } from 'node:fs';
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { GranuleError } from '../core/errors.ts';
+import { describeFullDisk } from '../core/free-space.ts';
 import { STORE_RESERVE_BYTES } from '../core/limits.ts';
-import { formatBytes } from '../core/quantities.ts';
 
 /** What a folder is for, and how the user names another one. */
 export interface FolderUse {
@@ -33,22 +33,17 @@ export function makeWritableFolder(path: string, use = OUTPUT_FOLDER): void {
 }
 
 /**
- * Before anything is written there: on a full disk LMDB cannot even begin a store, and its process dies of that.
+ * Before anything is written there.
  *
  * @throws OUTPUT_FAILED when less is free than what is kept in reserve
  */
 export function checkFreeSpace(path: string): void {
-  const { bavail, bsize } = statfsSync(path);
-  if (bavail * bsize >= STORE_RESERVE_BYTES) return;
-  const [free, reserve] = [formatBytes(bavail * bsize), formatBytes(STORE_RESERVE_BYTES)];
-  throw new GranuleError(
-    'OUTPUT_FAILED',
-    `the disk of ${path} is full: ${free} are free, ${reserve} are kept in reserve`,
-    {
-      details: { path },
-      remedy: 'Free space there, then run the same command again: it goes on where it stopped.',
-    },
-  );
+  const full = describeFullDisk(path, STORE_RESERVE_BYTES);
+  if (full === undefined) return;
+  throw new GranuleError('OUTPUT_FAILED', full, {
+    details: { path },
+    remedy: 'Free space there, then run the same command again: it goes on where it stopped.',
+  });
 }
 
 /** Not `mkdir(…, { recursive: true })`: below /proc that one never returns (Node 20). */

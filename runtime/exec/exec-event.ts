@@ -23,7 +23,7 @@ import type { RunFolders } from '../run/run-folders.ts';
 import { TemporaryFolder } from '../temporary-folder.ts';
 import { makeWritableFolder } from '../writable-folder.ts';
 import type { DebuggerAddress } from './exec-order.ts';
-import { type ExecOutput, freshFolder, putOutput, writtenInRun } from './exec-outputs.ts';
+import { EXEC_FOLDER, type ExecOutput, freshFolder, putOutput, writtenInRun } from './exec-outputs.ts';
 import { type ExecReport, runExecProcess } from './exec-process.ts';
 import {
   type EventOfRun,
@@ -75,8 +75,8 @@ export interface EventExecution {
 }
 
 /**
- * @throws EVENT_NOT_FOUND, STORE_MISSING, INPUT_NOT_FOUND, INPUT_CHANGED, PAYLOAD_…, SOURCE_…, OUTPUT_UNWRITABLE, OUTPUT_FAILED, and the
- *   signal's reason
+ * @throws EVENT_NOT_FOUND, STORE_MISSING, INPUT_NOT_FOUND, INPUT_CHANGED, PAYLOAD_…, SOURCE_…, OUTPUT_UNWRITABLE,
+ *   OUTPUT_FAILED, and the signal's reason
  */
 export async function execEvent(request: ExecRequest): Promise<EventExecution> {
   const recorded = await readRecordedEvent(request.table, request.folders, request.event);
@@ -212,7 +212,7 @@ async function conclude(
   }
   if (report.outputs.length === 0) return { ...facts, outputs: [] };
   const toFolder = request.toFolder ?? freshFolder(folders, event);
-  makeWritableFolder(toFolder, { what: 'output folder', choice: 'with --to' });
+  makeWritableFolder(toFolder, EXEC_FOLDER);
   const outputs: ExecOutput[] = [];
   for (const { stream, file } of report.outputs) {
     const declared = payload.outputs[stream];

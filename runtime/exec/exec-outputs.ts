@@ -6,7 +6,7 @@ import type { TableReader } from '../../dispatcher/table-reader.ts';
 import type { OutputFormat } from '../../payloads/formats/event-format.ts';
 import { outputFailure } from '../durable-file.ts';
 import type { RunFolders } from '../run/run-folders.ts';
-import { makeWritableFolder } from '../writable-folder.ts';
+import { type FolderUse, makeWritableFolder } from '../writable-folder.ts';
 import { type Comparison, compareWithRun, type WrittenInRun } from './compare-outputs.ts';
 import type { EventOfRun, RecordedEvent } from './recorded-event.ts';
 
@@ -22,10 +22,13 @@ export interface ExecOutput {
   readonly comparedWithRun: Comparison;
 }
 
+/** Where outputs of an event that is executed by itself go. */
+export const EXEC_FOLDER: FolderUse = { what: 'output folder', choice: 'with --to' };
+
 /** A folder that nothing was written to yet: `<LFN>.<position>`, with a number after it from the second time on. */
 export function freshFolder(folders: RunFolders, { file, position }: EventOfRun): string {
   const first = join(folders.exec, `${file.lfn}.${position}`);
-  makeWritableFolder(dirname(first));
+  makeWritableFolder(dirname(first), EXEC_FOLDER);
   for (let count = 1; ; count += 1) {
     const path = count === 1 ? first : `${first}.${count}`;
     try {

@@ -37,7 +37,6 @@ export class HeapWatch {
   /** who has not answered yet, and since when (`performance.now()`): native code does not before it is over */
   readonly #asked = new Map<WatchedThread, number>();
   #timer: NodeJS.Timeout | undefined;
-  #isClosed = false;
   /** the least that the process has held since all were asked */
   #leastBytes = Number.POSITIVE_INFINITY;
 
@@ -57,13 +56,11 @@ export class HeapWatch {
 
   /** Twice is harmless. */
   close(): void {
-    this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#threads.clear();
   }
 
   #checkAfter(delayMs: number): void {
-    if (this.#isClosed) return;
     this.#timer = setTimeout(() => {
       const heldBytes = process.memoryUsage.rss();
       const harmlessBytes = this.#limitBytes + (this.#threads.size - 1) * HEAP_THREAD_BYTES_MIN;

@@ -51,6 +51,7 @@ export class ThreadHost implements SessionHost {
   readonly #loading = new Map<Worker, Promise<void>>();
   readonly #known = new WeakSet<Worker>();
   readonly #loadingSlots = new Slots(LOADING_MAX);
+  /** under way, or waiting for their turn */
   #sessionCount = 0;
   /** undefined where nobody can look into heaps: V8 keeps the limit then, as well as it can */
   readonly #heapWatch: HeapWatch | undefined;
@@ -119,6 +120,7 @@ export class ThreadHost implements SessionHost {
       return { over: this.#pool.run(data, { signal: ended }), loaded: this.#newThreadsLoaded() };
     };
     try {
+      // There is a thread for it, be it loading.
       if (this.#sessionCount <= this.#pool.threads.length) await begin().over;
       else await this.#beginInTurn(begin, board);
     } catch (error) {

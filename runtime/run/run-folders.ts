@@ -54,7 +54,7 @@ export function runFolders(outFolder: string, indexFolder: string | null = null)
   };
 }
 
-/** @throws OUTPUT_UNWRITABLE */
+/** @throws OUTPUT_UNWRITABLE; OUTPUT_FAILED on a full disk */
 export function createRunFolders(folders: RunFolders): void {
   makeWritableFolder(folders.out);
   checkFreeSpace(folders.out);
